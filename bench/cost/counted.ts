@@ -57,6 +57,16 @@ export const FOLD_ROWS = {
   ofPurchase: { features: 4, rows: 3 },
 } as const;
 
+/** The fold that a request with `Prefer: wait` waits for. `test/workers/waiting-folds.test.ts` */
+export const WAITED_FOLD = {
+  /** Calls for an event that no other joins, in features of two entities: folding, and telling the shards that it is invalidated. */
+  alone: { 'FEATURE_SHARD.fold': 2, 'TAG_CLOCK.invalidateTags': 1, 'FEATURE_SHARD.announced': 2 },
+  /** The most calls for each of 50 such events of different keys that arrive while one is folded: 32 shards are folded and told. */
+  callsTogetherMax: 1.4,
+  /** Rows that a shard reads for an event that it has folded before: the consumer repeats each fold. It writes none. */
+  rowsOfRepeat: 2,
+} as const;
+
 /**
  * The most bytes that messages add. A message of the events queue has a frame, and `event` for each event beside what
  * its producer sent; one of the changes queue has `change` for each event beside its data, for an event with two

@@ -1,5 +1,13 @@
 import { costOf, ITEMS, type Item, PLAN, PRICES, PRICES_READ_ON, totalOf, type Usage } from './prices.ts';
-import { ASSUMED, EVENTS_ALONE, EVENTS_TOGETHER, eventsUsage, READS, readsUsage } from './scenarios.ts';
+import {
+  ASSUMED,
+  EVENTS_ALONE,
+  EVENTS_TOGETHER,
+  eventsUsage,
+  READS,
+  readsUsage,
+  waitingUsage,
+} from './scenarios.ts';
 
 const number = (value: number) => value.toLocaleString('en', { maximumFractionDigits: 0 });
 const dollars = (value: number) => (value === 0 ? '0' : value < 10 ? value.toFixed(2) : number(value));
@@ -65,6 +73,10 @@ What is left are the requests themselves. A CDN in front of the worker that answ
 ${number(EVENTS_ALONE.eventsPerDay)} events a day, each sent by a request of its own, by ${EVENTS_ALONE.isolates} isolates that also read. Each counts in ${ASSUMED.counted.features} features of one entity, which have ${ASSUMED.counted.rows} rows: two features over days share one, one of all time has another, and one has a row for each item. **Alone**: each batch of a queue has one event, because \`max_batch_timeout\` is 0. **Together**: with \`max_batch_timeout = 1\` for \`millrace-events\` and \`millrace-changes\`, a batch has ${EVENTS_TOGETHER.perBatch} events at this rate; an event is then in the answers up to two seconds later.
 
 ${bill({ 'before, alone': alone.before, alone: alone.after, together: together.after })}
+
+**With \`Prefer: wait\`** a request is answered once its event is stored and folded. No queue has the event itself, but its group of requests folds it, tells each shard what is invalidated, and the consumer of the changes repeats the fold, which finds nothing to do. Events of one isolate that arrive while others are stored or folded share the calls: **alone** no event does, **together** ${EVENTS_TOGETHER.perBatch} do.
+
+${bill({ 'waiting, alone': waitingUsage(EVENTS_ALONE), 'waiting, together': waitingUsage(EVENTS_TOGETHER) })}
 
 Events that are sent together in one request, or imported, cost less than in the last column: the request, the message and the call of \`QueuedEvents\` are shared by all of them.
 

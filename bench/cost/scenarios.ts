@@ -5,7 +5,7 @@ import { SHARDS_PER_ENTITY } from '../../src/features/layout.ts';
 import { unitsOf } from '../../src/gateway/limits/weights.ts';
 import { creditOf, LOW_SHARE, ratePolicy } from '../../src/limits/policy.ts';
 import { FLUSH_EVERY_MS } from '../../src/platform/counters.ts';
-import { COUNTED_ROWS, FOLD_ROWS, READ_OPERATIONS } from './counted.ts';
+import { COUNTED_ROWS, FOLD_ROWS, READ_OPERATIONS, WAITED_FOLD } from './counted.ts';
 import { times, together, type Usage } from './prices.ts';
 
 const MONTH_S = 30 * 86_400;
@@ -177,6 +177,46 @@ function changesBatch(perBatch: number, { read, written }: FoldRows = FOLD_ROWS.
   );
 }
 
+/**
+ * What requests do together that wait for their events: they arm the relay, store, relay, score, fold, and tell the shards
+ * what is invalidated. The consumer of the changes repeats the fold, which finds nothing to do, and appends to the feed.
+ */
+function waitingGroup(events: number): Usage {
+  const { read, written } = FOLD_ROWS.ofCall;
+  const fold = { objectCalls: 1, rowsRead: read, rowsWritten: written };
+  const repeated = { objectCalls: 1, rowsRead: WAITED_FOLD.rowsOfRepeat };
+  return together(
+    { requests: 1, queues: 3, objectCalls: 3 },
+    times(invalidation(), 2),
+    times(together(fold, { objectCalls: 1 }, repeated), shardsOf(events)),
+    { objectCalls: 1, ...rows(COUNTED_ROWS.feedAppend) },
+  );
+}
+
+/** A million events a day, each sent alone by a request that waits for it. No queue has the events themselves. */
+export function waitingUsage({ eventsPerDay, perBatch, isolates }: Events): Usage {
+  const events = eventsPerDay * 30;
+  const groups = events / perBatch;
+  const { read, written } = FOLD_ROWS.ofRow;
+  const { rows: ofEvent } = ASSUMED.counted;
+  return together(
+    relayAlarms(),
+    times(ACTIVE, 4),
+    times({ requests: 1, cpu: ASSUMED.eventCpuMs }, events),
+    times({ rowsRead: ofEvent * read, rowsWritten: ofEvent * written }, events),
+    times(waitingGroup(perBatch), groups),
+    times(rows(COUNTED_ROWS.qualityOfTransaction), groups),
+    times(rows(COUNTED_ROWS.qualityOfMinute), perMonth(60_000)),
+    standing(isolates, 0, SAVES),
+    limits(events * (unitsOf('event') + unitsOf('eventOfBatch')), 'key', ASSUMED.rateLimiters.events),
+  );
+}
+
+/** Setting the alarm of the relay, the mark that one more has to follow, and its removal. */
+function relayAlarms(): Usage {
+  return times({ objectCalls: 1, rowsWritten: 3 }, perMonth(ASSUMED.relayAlarmMs));
+}
+
 /** An event of one request, without its part of the batches. A message is written, read and deleted. */
 function eventAlone(rowsOfFold: number = ASSUMED.counted.rows): Usage {
   const { read, written } = FOLD_ROWS.ofRow;
@@ -191,13 +231,11 @@ function eventAlone(rowsOfFold: number = ASSUMED.counted.rows): Usage {
 export function eventsUsage({ eventsPerDay, perBatch, isolates }: Events): { before: Usage; after: Usage } {
   const events = eventsPerDay * 30;
   const batches = events / perBatch;
-  // Setting the alarm, the mark that one more has to follow, and its removal.
-  const alarms = times({ objectCalls: 1, rowsWritten: 3 }, perMonth(ASSUMED.relayAlarmMs));
   const always = together(
     times(eventsBatch(), batches),
     // The relay publishes the changes of a sweep as one message.
     times({ queues: 3 }, batches),
-    alarms,
+    relayAlarms(),
     // The feed, the quality, and eight shards each of queued events and of features, are active now and then.
     times(ACTIVE, 4),
   );

@@ -6,7 +6,7 @@ import type { ShardDigest } from '../../src/features/digest.ts';
 import { cellsOf, type FoldableEvent } from '../../src/features/fold.ts';
 import { countOf, shardOf } from '../../src/features/layout.ts';
 import type { OldVersion } from '../../src/features/old-versions.ts';
-import type { Announcement } from '../../src/features/open-folds.ts';
+import type { Announcement, Told } from '../../src/features/open-folds.ts';
 import { notReady, readRow } from '../../src/features/read.ts';
 import { CHANGED_KEYS_MAX, type FlipStep } from '../../src/features/rebuild.ts';
 import type { ShardRead, VersionsRead } from '../../src/features/seen-folds.ts';
@@ -57,6 +57,7 @@ export class FeatureShard extends DurableObject {
    * Folds events. Idempotent: an event that was folded before changes nothing.
    *
    * @param copiedTo the number of shards of the layout into which the caller has folded the same events before.
+   * @param told earlier folds of this shard whose tags are invalidated, as `announced` has them one at a time.
    * @throws ShardMoved if other shards have the keys, or the events have to be folded there first.
    */
   async fold(
@@ -64,10 +65,12 @@ export class FeatureShard extends DurableObject {
     entity: string,
     events: readonly FoldableEvent[],
     copiedTo?: number,
+    told: readonly Told[] = [],
   ): Promise<FoldOutcome> {
     if (events.length > FOLD_EVENTS_MAX)
       throw new RangeError(`A call folds at most ${FOLD_EVENTS_MAX} events.`);
     const own = this.#ownCells(shard, entity);
+    for (const { announcement, at } of told) this.#store.announce(announcement, at);
     const cells = new Map(events.map((event) => [event, own(event)]));
     const folded = this.#store.fold(events, (event) => cells.get(event) ?? [], copiedTo);
     if (folded > 0) await this.#sweepDaily();

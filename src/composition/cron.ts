@@ -44,7 +44,10 @@ function isRetrained({ retraining: { afterEvents, everyDays } }: ModelDefinition
 
 /** Deletes what is older than the catalog's retention, a bounded number of rows. */
 async function prune({ db, isolate }: BoundIsolate): Promise<void> {
-  const rows = await pruneOld(db, isolate.catalog.retention, new Date(systemNow()).toISOString());
+  const { features, retention } = isolate.catalog;
+  const ofRows = features.filter(({ column }) => column !== undefined).map(({ eventType }) => eventType);
+  const now = new Date(systemNow()).toISOString();
+  const rows = await pruneOld(db, retention, now, [...new Set(ofRows)]);
   if (Object.keys(rows).length > 0)
     log('info', 'Retention deleted old rows.', { 'event.action': 'retention', ...rows });
 }

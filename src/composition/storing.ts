@@ -1,19 +1,21 @@
 import type { EventsMessage } from '../../queues/events/message.ts';
 import { formatToken } from '../cache/clock/clock.ts';
 import type { ClockMoment } from '../define/view.ts';
+import { JoinedFolds } from '../features/joined-folds.ts';
 import { laterMoment, type Moment } from '../features/seen-folds.ts';
-import { foldAndInvalidate } from '../features/shards.ts';
+import { identityOf } from '../pipeline/identity.ts';
 import type { AcceptedEvent } from '../pipeline/judge.ts';
 import { type ReportLineage, storeObserved } from '../pipeline/lineage/observed.ts';
 import { type ScorePorts, scoredStore, scorePending } from '../pipeline/quality/scorer.ts';
 import { type SharedStoring, type StoredEvents, storeShared } from '../pipeline/shared-storing.ts';
 import type { StoreOutcome } from '../pipeline/store.ts';
-import { systemNow, systemTime } from '../platform/clock.ts';
+import { systemNow } from '../platform/clock.ts';
 import { sha256Hex } from '../platform/digest.ts';
 import { calling } from '../platform/failure.ts';
 import { GroupCommit } from '../platform/group-commit.ts';
 import { newId } from '../platform/ids.ts';
 import { log } from '../platform/logger.ts';
+import { sized } from '../platform/pack.ts';
 import type { Lane } from '../storage/lane.ts';
 import { classifyFault, guarded, isTimeout } from '../storage/postgres/connect.ts';
 import { storeEvents } from '../storage/postgres/event-store.ts';
@@ -22,7 +24,7 @@ import { judgeStored } from '../storage/postgres/quality-checks.ts';
 import { readBatch, readPending, settlePending } from '../storage/postgres/quality-pending.ts';
 import { keepRefused } from '../storage/postgres/quarantine.ts';
 import type { Env } from './env.ts';
-import { foldPorts } from './folding.ts';
+import { joinedFoldPorts } from './folding.ts';
 import type { BoundIsolate } from './isolate.ts';
 import { type DatabasePlace, outboxRelay, qualityWindow } from './objects.ts';
 import type { RequestScope } from './request-scope.ts';
@@ -39,6 +41,7 @@ const SHARED_LIMITS = {
   bytes: 256 * 1024,
   /** As long as a transaction takes that nothing delays. */
   gatherMs: 25,
+  gatherMsMax: 250,
   /** The runtime ends what a cancelled request left behind after 30 s. */
   waitMs: 30_000,
 };
@@ -146,6 +149,16 @@ export async function storeAndRelay<Outcome>(
  */
 export const FOLD_AT_ONCE_MS = 5_000;
 
+/** The folds of this isolate that requests wait for. They hold data of requests only while these wait. */
+const folds = new JoinedFolds<AcceptedEvent>({
+  items: 1_000,
+  bytes: 1024 * 1024,
+  /** As long as a fold takes that nothing delays. */
+  gatherMs: 50,
+  gatherMsMax: 250,
+  waitMs: FOLD_AT_ONCE_MS,
+});
+
 /**
  * Folds stored events, and those that were stored before. The consumer folds them once more, which changes nothing.
  *
@@ -160,17 +173,13 @@ async function foldAtOnce(
   const { features } = bound.isolate.catalog;
   const counted = accepted.filter(({ type }) => features.some(({ eventType }) => eventType === type));
   if (counted.length === 0) return undefined;
-  const fold = async () => {
-    const stored = await readStored(bound.db, counted);
-    return await foldAndInvalidate(
-      stored,
-      foldPorts(bound, (kept) => scope.keepAlive(kept), noteLineage),
-    );
-  };
-  return await systemTime.withTimeout(
-    fold(),
-    FOLD_AT_ONCE_MS,
-    () => new Error(`The features were not folded within ${FOLD_AT_ONCE_MS} ms.`),
+  return await folds.add(
+    counted.map((event) => ({ ...sized(event), keys: [identityOf(event)] })),
+    {
+      ...joinedFoldPorts(bound, (kept) => scope.keepAlive(kept), noteLineage),
+      read: (events) => readStored(bound.db, events),
+      onTimeout: () => new Error(`The features were not folded within ${FOLD_AT_ONCE_MS} ms.`),
+    },
   );
 }
 

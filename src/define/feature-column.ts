@@ -89,7 +89,8 @@ export function column<
 /** A change from before the column was read has no value of it, and contributes nothing. */
 function contributionsOf({ property, kind }: FeatureSource, { key, row }: RowChange): Contribution[] {
   if (row !== null && !(property in row)) return [];
-  return [{ key, amount: 1, item: '', value: row === null ? null : featureValue(kind, row[property]) }];
+  // It counts nothing, so that a cell is the same without the changes that a later one covers.
+  return [{ key, amount: 0, item: '', value: row === null ? null : featureValue(kind, row[property]) }];
 }
 
 /** A value of a change as the feature has it; null for one that it cannot have, such as NaN or an infinity. */

@@ -16,4 +16,9 @@ export interface RetentionPolicy {
   readonly quarantineOpen?: number;
   /** For the log of served predictions; 90 days if it is not given, since the log names keys of entities. */
   readonly served?: number;
+  /**
+   * For the changes of rows that features over columns are folded from. One that a newer change covers is deleted; the last
+   * change of each row is kept, so the features stay as they are. Features as of an earlier moment are not known any more.
+   */
+  readonly rowChanges?: number;
 }

@@ -1,8 +1,10 @@
 import type { FeatureDefinition } from '../define/feature.ts';
 import type { FeatureRow } from '../define/feature-value.ts';
 import { NO_TILE } from '../define/feature-window.ts';
+import { Failure } from '../platform/failure.ts';
 import type { RecordedCursor, RecordedRange } from '../storage/postgres/history.ts';
 import type { Pruned } from '../storage/postgres/retention.ts';
+import { rowChangesTarget } from '../storage/postgres/row-change-retention.ts';
 import {
   type AsOfRequest,
   endOf,
@@ -111,11 +113,36 @@ export async function* joinSteps(
     if (join.isDone) break;
   }
   // Checked after reading, so that every deletion before the read is recorded by now.
-  assertWhole(
-    { from: from === undefined ? undefined : new Date(from).toISOString(), types },
-    await history.pruned(),
-  );
+  const pruned = await history.pruned();
+  assertWhole({ from: from === undefined ? undefined : new Date(from).toISOString(), types }, pruned);
+  assertRowsKnown(features, requests, pruned);
   return join.finish();
+}
+
+/**
+ * Rejects a moment of which the columns of a row are not known any more: retention keeps the last change before a moment,
+ * and those since then.
+ *
+ * @throws Failure `history_pruned`; its detail says from when on they are known.
+ */
+function assertRowsKnown(
+  features: readonly FeatureDefinition[],
+  requests: readonly AsOfRequest[],
+  pruned: readonly Pruned[],
+): void {
+  for (const [eventType, of] of Map.groupBy(features, (definition) => definition.eventType)) {
+    const until = pruned.find(({ target }) => target === rowChangesTarget(eventType))?.until;
+    const entity = of[0]?.entity.name;
+    if (until === undefined || entity === undefined) continue;
+    const isUnknown = (request: AsOfRequest) =>
+      request.entity === entity &&
+      Math.min(endOf(request), request.known ?? endOf(request)) <= Date.parse(until);
+    if (!requests.some(isUnknown)) continue;
+    throw new Failure(
+      'history_pruned',
+      `Retention has deleted changes of rows of "${entity}". Their columns are known as of moments after ${until}; ask for later ones, or leave out the features over columns.`,
+    );
+  }
 }
 
 /** The earliest moment whose events may count for one of the requests; undefined if any may. */

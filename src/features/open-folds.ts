@@ -23,6 +23,12 @@ export interface Announcement {
   readonly ready: boolean;
 }
 
+/** An announcement with the moment of the invalidation. */
+export interface Told {
+  readonly announcement: Announcement;
+  readonly at: ClockMoment;
+}
+
 /** That the tag of features which have become ready is invalidated. */
 export const READY: Announcement = { keys: [], fold: 0, ready: true };
 

@@ -5,7 +5,7 @@ import { Failure } from '../platform/failure.ts';
 import { isObjectAway } from '../storage/outage.ts';
 import { contributionsOf, type FoldableEvent } from './fold.ts';
 import { countOf, KnownMoves, moveIn, shardOf } from './layout.ts';
-import type { Announcement } from './open-folds.ts';
+import type { Announcement, Told } from './open-folds.ts';
 
 export type { FeatureRow };
 export { shardOf };
@@ -152,6 +152,9 @@ async function foldElsewhere(
   return await foldRoutes(routes, folding);
 }
 
+/** Announcements that a shard was not told yet, by the name of the shard. */
+export type Untold = Map<string, readonly Told[]>;
+
 export interface AnnouncePorts {
   readonly fold: (events: readonly FoldableEvent[]) => Promise<Folded>;
   /** Returns the moment of the invalidation once the root clock has it on disk. */
@@ -159,6 +162,13 @@ export interface AnnouncePorts {
   readonly announced: (shard: string, announcement: Announcement, at: ClockMoment) => Promise<unknown>;
   /** Keeps work alive after the caller's own. */
   readonly keepAlive: (work: Promise<unknown>) => void;
+}
+
+/** What a fold has invalidated. */
+export interface Invalidated {
+  /** Null if others have invalidated all of it before, at a moment that is not known; undefined if no feature depends on it. */
+  readonly at: ClockMoment | null | undefined;
+  readonly untold: Untold;
 }
 
 /**
@@ -170,15 +180,34 @@ export interface AnnouncePorts {
  */
 export async function foldAndInvalidate(
   events: readonly FoldableEvent[],
-  { fold, invalidate, announced, keepAlive }: AnnouncePorts,
+  ports: AnnouncePorts,
 ): Promise<ClockMoment | null | undefined> {
-  const { tags, parts } = await fold(events);
-  if (tags.length === 0) return parts.length === 0 ? undefined : null;
-  const at = await invalidate(tags);
-  for (const { shard, announcement } of parts)
-    if (announcement.keys.length > 0) keepAlive(announced(shard, announcement, at).catch(() => undefined));
+  const { at, untold } = await invalidateFolded(await ports.fold(events), ports);
+  tellShards(untold, ports);
   return at;
 }
+
+/** Invalidates what a fold has changed. The caller tells the shards. */
+export async function invalidateFolded(
+  { tags, parts }: Folded,
+  { invalidate }: Pick<AnnouncePorts, 'invalidate'>,
+): Promise<Invalidated> {
+  const untold: Untold = new Map();
+  if (tags.length === 0) return { at: parts.length === 0 ? undefined : null, untold };
+  const at = await invalidate(tags);
+  for (const { shard, announcement } of parts)
+    if (announcement.keys.length > 0) untold.set(shard, [...(untold.get(shard) ?? []), { announcement, at }]);
+  return { at, untold };
+}
+
+/** Tells shards what is invalidated, and does not wait for them. */
+export function tellShards(untold: Untold, { announced, keepAlive }: AnnouncingPorts): void {
+  for (const [shard, told] of untold)
+    for (const { announcement, at } of told)
+      keepAlive(announced(shard, announcement, at).catch(() => undefined));
+}
+
+type AnnouncingPorts = Pick<AnnouncePorts, 'announced' | 'keepAlive'>;
 
 /** The calls that fold the events of one shard: one, unless they are more than a call may fold. */
 function callsOf(shard: string, { entity, events }: Route) {

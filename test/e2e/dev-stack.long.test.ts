@@ -206,7 +206,7 @@ describe('a damaged state folder', () => {
       /Postgres in .* is damaged: .*pg_control.*--fresh/,
     ],
   ];
-  it.each(partOf(DAMAGES, 3))('%s is reported with a remedy', async (_, file, content, message) => {
+  it.each(partOf(DAMAGES, 6))('%s is reported with a remedy', async (_, file, content, message) => {
     expect(await startDamaged((copy) => writeFileSync(join(copy, file), content))).toMatch(message);
   });
 

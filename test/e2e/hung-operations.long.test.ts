@@ -192,7 +192,7 @@ it('every operation answers within its deadline while a peer hangs', { timeout: 
   const names = operations.map(({ name }) => name);
   for (const listed of Object.values(HUNG))
     expect(names).toEqual(expect.arrayContaining(Object.keys(listed)));
-  const queue = partOf(PEERS, 4).values();
+  const queue = partOf(PEERS, 8).values();
   const mistakes: string[] = [];
   const next = async () => {
     for (const peer of queue) {

@@ -6,7 +6,14 @@ import type { ClockMoment, Loaded } from '../../src/define/view.ts';
 import type { FoldableEvent } from '../../src/features/fold.ts';
 import { readRows } from '../../src/features/row-cache.ts';
 import { laterMoment, SeenFolds, type SeenPorts } from '../../src/features/seen-folds.ts';
-import { type AnnouncePorts, foldAndInvalidate, foldEvents, shardOf } from '../../src/features/shards.ts';
+import {
+  type AnnouncePorts,
+  type Folded,
+  foldAndInvalidate,
+  foldEvents,
+  shardOf,
+  type Untold,
+} from '../../src/features/shards.ts';
 import { type ChampionPorts, inMoment, predictPorts } from '../../src/gateway/champion.ts';
 import type { Manifest } from '../../src/inference/bundle.ts';
 import type { Graph } from '../../src/inference/graph.ts';
@@ -28,7 +35,6 @@ import { ENTITY, FEATURES, ShardMachine } from './shard.ts';
 /** As `src/composition` has them, in milliseconds. */
 const SHARD_READ_MS = 900;
 const SHARD_WRITE_MS = 5_000;
-const FOLD_AT_ONCE_MS = 5_000;
 const CHAMPION_MS = 600;
 /** Between two deliveries of one message of the queue, in milliseconds at most. */
 const REDELIVERY_MS_MAX = 4_000;
@@ -133,14 +139,18 @@ export class Customers {
   /** Stores a purchase, and waits until reads with the token show it (`src/composition/storing.ts`). */
   async buy(isolate: IsolateMachine, event: ChangedEvent): Promise<Token | undefined> {
     const { network, relay } = this.#deployment;
-    const { life, follower, time } = isolate;
+    const { life, follower } = isolate;
     try {
       await network.call(isolate, relay, () => relay.arm());
       await this.#deployment.toOrigin(isolate, () => this.#deployment.origin.store(event));
-      const folding = foldAndInvalidate([event], this.#foldPorts(isolate));
       const [swept, folded] = await Promise.all([
         network.call(isolate, relay, () => relay.sweeper.sweepLive()),
-        time.withTimeout(folding, FOLD_AT_ONCE_MS, () => new Error('The fold took too long.')),
+        isolate.folds.add([{ item: event, bytes: 100, keys: [String(event.seq)] }], {
+          ...this.#foldPorts(isolate),
+          read: async (events) => events,
+          fold: (events, untold) => this.#fold(isolate, events, untold),
+          onTimeout: () => new Error('The fold took too long.'),
+        }),
       ]);
       const at = swept === undefined ? null : laterMoment(swept, folded);
       if (at === null)
@@ -281,15 +291,23 @@ export class Customers {
 
   #foldPorts(from: Machine): AnnouncePorts {
     return {
-      fold: (events) =>
-        foldEvents(FEATURES, events, {
-          fold: (name, _, own) => this.#call(from, name, (shard) => shard.fold(own)),
-        }),
+      fold: (events) => this.#fold(from, events, new Map()),
       invalidate: (tags) => this.#invalidateFrom(from, tags),
       announced: (name, announcement, at) =>
         this.#call(from, name, (shard) => shard.announced(announcement, at)),
       keepAlive: (work) => void work,
     };
+  }
+
+  /** Folds events; a call to a shard tells it what was invalidated before. */
+  #fold(from: Machine, events: readonly FoldableEvent[], untold: Untold): Promise<Folded> {
+    return foldEvents(FEATURES, events, {
+      fold: (name, _, own) => {
+        const told = untold.get(name);
+        untold.delete(name);
+        return this.#call(from, name, (shard) => shard.fold(own, told));
+      },
+    });
   }
 
   async #invalidateFrom(from: Machine, tags: readonly string[]): Promise<ClockMoment> {

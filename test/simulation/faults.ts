@@ -316,8 +316,8 @@ export const FAULTS: readonly Fault[] = [
     'the token of a duplicate leaves out the moment at which others have invalidated its fold',
     FEW,
     'src/features/shards.ts',
-    'return parts.length === 0 ? undefined : null;',
-    'return undefined;',
+    'return { at: parts.length === 0 ? undefined : null, untold };',
+    'return { at: undefined, untold };',
   ),
   fault(
     'a fold is announced and not invalidated',

@@ -12,6 +12,8 @@ import type { FillGatePort } from '../../src/cache/fill-gate.ts';
 import { GatePool, gateIn } from '../../src/cache/gate-pool.ts';
 import { RecentFills } from '../../src/cache/single-flight.ts';
 import { MemoryTier } from '../../src/cache/tiers/memory.ts';
+import type { FoldableEvent } from '../../src/features/fold.ts';
+import { JoinedFolds } from '../../src/features/joined-folds.ts';
 import { RowCache } from '../../src/features/row-cache.ts';
 import { Sweeper, type SweeperPorts } from '../../src/pipeline/relay.ts';
 import type { Time } from '../../src/platform/clock.ts';
@@ -112,6 +114,7 @@ export class IsolateMachine extends Machine {
   follower: ClockFollower;
   memory = new MemoryTier(1_000_000);
   rows = new RowCache(1_000_000);
+  folds: JoinedFolds<FoldableEvent>;
   refreshing = new Map<string, number>();
   recentFills = new RecentFills();
   invalidated = new InvalidatedChanges();
@@ -127,6 +130,7 @@ export class IsolateMachine extends Machine {
     this.#newFollower = () => new ClockFollower(time, options);
     this.follower = this.#newFollower();
     this.regionHedge = new RegionHedge(time);
+    this.folds = joinedFolds(time);
   }
 
   override restart(): void {
@@ -135,11 +139,23 @@ export class IsolateMachine extends Machine {
     this.regionHedge = new RegionHedge(this.time);
     this.memory = new MemoryTier(1_000_000);
     this.rows = new RowCache(1_000_000);
+    this.folds = joinedFolds(this.time);
     this.refreshing = new Map();
     this.recentFills = new RecentFills();
     this.invalidated = new InvalidatedChanges();
     this.ended = new EndedEpochs();
   }
+}
+
+/** How long a request waits for the fold of its events. */
+const FOLD_AT_ONCE_MS = 5_000;
+
+/** The folds of one isolate, with the limits of `src/composition/storing.ts`. */
+function joinedFolds(time: Time): JoinedFolds<FoldableEvent> {
+  return new JoinedFolds(
+    { items: 1_000, bytes: 1_000_000, gatherMs: 50, gatherMsMax: 250, waitMs: FOLD_AT_ONCE_MS },
+    time,
+  );
 }
 
 export class GateMachine extends Machine {

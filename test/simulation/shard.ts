@@ -2,7 +2,7 @@ import { CellStore } from '../../durable-objects/feature-shard/store.ts';
 import type { FeatureRow } from '../../src/define/feature-value.ts';
 import type { ClockMoment } from '../../src/define/view.ts';
 import { cellsOf, type FoldableEvent } from '../../src/features/fold.ts';
-import type { Announcement } from '../../src/features/open-folds.ts';
+import type { Announcement, Told } from '../../src/features/open-folds.ts';
 import { readRow } from '../../src/features/read.ts';
 import type { ShardRead } from '../../src/features/seen-folds.ts';
 import { shardOf } from '../../src/features/shards.ts';
@@ -44,7 +44,11 @@ export class ShardMachine extends Machine {
   }
 
   /** As the object does it. */
-  fold(events: readonly FoldableEvent[]): { readonly keys: readonly string[]; readonly fold: number } {
+  fold(
+    events: readonly FoldableEvent[],
+    told: readonly Told[] = [],
+  ): { readonly keys: readonly string[]; readonly fold: number } {
+    for (const { announcement, at } of told) this.announced(announcement, at);
     const own = (event: FoldableEvent) =>
       cellsOf(FEATURES, event).filter(({ key }) => shardOf(ENTITY, key) === this.name);
     for (const event of this.#store.foldFresh(events, own)) this.#folded(event);

@@ -14,15 +14,15 @@ function sim(cwd: string, ...args: string[]) {
   return spawnSync(process.execPath, ['test/simulation/sim.ts', ...args], { cwd, encoding: 'utf8' });
 }
 
-it('keeps every promise over eight seeds', { timeout: TIMEOUT_MS }, () => {
-  const { status, stdout, stderr } = sim(ROOT, '--seeds', '8');
+it('keeps every promise over four seeds', { timeout: TIMEOUT_MS }, () => {
+  const { status, stdout, stderr } = sim(ROOT, '--seeds', '4');
   expect(stderr).toBe('');
   expect(stdout).toContain('Every read kept its promise');
   expect(status).toBe(0);
 });
 
 it('gives the same answer for the same seed', { timeout: TIMEOUT_MS }, () => {
-  const answer = () => sim(ROOT, '--seeds', '3', '--seed', '77').stdout.replace(/ in [\d.]+ s/, '');
+  const answer = () => sim(ROOT, '--seeds', '1', '--seed', '77').stdout.replace(/ in [\d.]+ s/, '');
   expect(answer()).toBe(answer());
 });
 

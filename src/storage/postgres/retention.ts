@@ -2,6 +2,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
 import type { RetentionPolicy } from '../../define/retention.ts';
+import { pruneRowChanges, rowChangesTarget } from './row-change-retention.ts';
 import * as millrace from './schema.ts';
 
 /** Rows that one pass deletes of each target, so that it takes tens of milliseconds. */
@@ -16,7 +17,7 @@ export interface Pruned {
   readonly target: string;
   /** The number of rows deleted so far, over all passes. */
   readonly rows: number;
-  /** The newest timestamp among the deleted rows, RFC 3339. */
+  /** The newest timestamp among the deleted rows, RFC 3339; of changes of rows, that of the change that covers them. */
   readonly until: string;
 }
 
@@ -28,17 +29,26 @@ export function eventsTarget(type: string): string {
 /**
  * Deletes rows older than their policy, at most `PRUNE_ROWS_MAX` of each target, and records them in `pruned`.
  *
+ * @param rowTypes the types of the events that record changes of rows.
  * @returns the number of deleted rows by target; targets without deleted rows are left out.
  */
 export async function pruneOld(
   db: NeonHttpDatabase,
   policy: RetentionPolicy,
   now: string,
+  rowTypes: readonly string[] = [],
 ): Promise<Record<string, number>> {
   const steps: [target: string, days: number, statement: (target: string, before: SQL) => SQL][] = [];
   for (const [type, days] of Object.entries(policy.events)) {
     steps.push([eventsTarget(type), days, (target, before) => pruneEvents(target, type, before)]);
   }
+  if (policy.rowChanges !== undefined)
+    for (const type of rowTypes)
+      steps.push([
+        rowChangesTarget(type),
+        policy.rowChanges,
+        (_, before) => pruneRowChanges(type, before, PRUNE_ROWS_MAX),
+      ]);
   if (policy.outbox !== undefined) steps.push(['outbox', policy.outbox, pruneOutbox]);
   if (policy.quarantineClosed !== undefined)
     steps.push([
@@ -64,7 +74,7 @@ export async function pruneOld(
 export async function readPruned(db: NeonHttpDatabase): Promise<Pruned[]> {
   const { rows } = await db.execute(sql`
     select target, rows, to_char(until at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as until
-    from ${millrace.pruned} order by target`);
+    from ${millrace.pruned} where rows > 0 order by target`);
   return z
     .array(z.object({ target: z.string(), rows: z.coerce.number().int(), until: z.string() }))
     .parse(rows);

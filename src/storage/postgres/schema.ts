@@ -23,6 +23,9 @@ export { erasedEvents, erasureSalt, erasures } from './erasure-tables.ts';
 export { schema } from './millrace-schema.ts';
 export { modelAliases, modelRollouts, modelVersions } from './model-tables.ts';
 
+/** The condition of the indexes of row changes. A statement that is to use them has this text in its condition. */
+export const IS_ROW_CHANGE = sql.raw(`type like 'millrace.row.%'`);
+
 /** Every accepted event, once. This is the history from which all derived data can be rebuilt. */
 export const events = schema.table(
   'events',
@@ -53,6 +56,9 @@ export const events = schema.table(
     index('events_batch_seq').on(table.batch, table.seq),
     index('events_occurred_at').on(table.occurredAt),
     index('events_recorded_at').on(table.recordedAt),
+    // The changes of one row, and those of all rows in their order. No other event is in them.
+    index('events_row_key').on(table.type, sql`(${table.data} ->> 'key')`, table.seq).where(IS_ROW_CHANGE),
+    index('events_row_changes').on(table.type, table.seq).where(IS_ROW_CHANGE),
   ],
 );
 
@@ -337,11 +343,13 @@ export const lineagePredictions = schema.table(
  * deleting statement writes the row.
  */
 export const pruned = schema.table('pruned', {
-  /** `events:<type>`, `outbox`, `quarantine:closed` or `quarantine:open`. */
+  /** `events:<type>`, `row-changes:<type>`, `outbox`, `quarantine:closed` or `quarantine:open`. */
   target: text('target').primaryKey(),
   rows: bigint('rows', { mode: 'number' }).notNull(),
   /** The newest timestamp among the deleted rows. Everything after it is complete. */
   until: timestamp('until', { withTimezone: true, mode: 'string' }).notNull(),
+  /** Of `row-changes:<type>`: the number of the last change that was examined. */
+  position: bigint('position', { mode: 'number' }),
 });
 
 /**

@@ -5,6 +5,7 @@ import { cellsOf, type FoldableEvent, mergeCells } from '../../../src/features/f
 import { KnownMoves } from '../../../src/features/layout.ts';
 import { readRow } from '../../../src/features/read.ts';
 import { featureOfSlot } from '../../../src/features/slots.ts';
+import { runsOf } from '../../support/node/part.ts';
 import { BackfilledShards } from './backfilled.ts';
 import { lines, skus, spent } from './purchases.ts';
 
@@ -152,6 +153,6 @@ async function checked(fault?: 'copies' | 'history'): Promise<void> {
             if (value.status !== 'NOT_READY') expect(value).toEqual(want[name]);
         }
     }),
-    { numRuns: fault === undefined ? 8 : 200, endOnFailure: fault !== undefined },
+    { numRuns: fault === undefined ? runsOf(8) : 200, endOnFailure: fault !== undefined },
   );
 }

@@ -4,6 +4,7 @@ import { type FeatureDefinition, feature } from '../../../src/define/feature.ts'
 import type { FoldableEvent } from '../../../src/features/fold.ts';
 import { customer } from '../../support/catalog/entities.ts';
 import { purchase } from '../../support/catalog/events.ts';
+import { runsOf } from '../../support/node/part.ts';
 import { PackedShard } from './packed.ts';
 
 const DAY_MS = 86_400_000;
@@ -177,7 +178,7 @@ it('has the cells of a plain map of them, in whatever form, and no others once i
       const [rows, owed] = shard.rows();
       expect(rows).toEqual(owed);
     }),
-    { numRuns: 60 },
+    { numRuns: runsOf(60) },
   );
 }, 300_000);
 

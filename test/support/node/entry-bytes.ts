@@ -10,7 +10,7 @@ import { MemoryTier } from '../../../src/cache/tiers/memory.ts';
 import { cachePolicy } from '../../../src/define/cache-policy.ts';
 import { sha256HexNow } from '../../../src/platform/digest.ts';
 
-const ENTRIES = 20_000;
+const ENTRIES = 6_000;
 const [text = ''] = process.argv.slice(2);
 const policy = cachePolicy();
 

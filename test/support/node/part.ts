@@ -13,3 +13,11 @@ export function partOf<T>(all: readonly T[], n: number): readonly T[] {
 export function shareOf(whole: number, part: number): number {
   return IS_PART ? Math.ceil(whole * part) : whole;
 }
+
+/** `npm run test:all` sets TEST_WHOLE. */
+const IS_WHOLE = process.env['TEST_WHOLE'] === '1' && !IS_PART;
+
+/** How often `npm test` and CI try a property that `npm run test:all` tries `whole` times. */
+export function runsOf(whole: number): number {
+  return IS_WHOLE ? whole : Math.ceil(whole / 4);
+}

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, vi } from 'vitest';
 
 /**
  * Answers the statements of the audit log, as a database would, for tests of actions in workerd, where no database
- * listens. Any other statement fails as it does there. `test/e2e/audit.test.ts` has the entries themselves.
+ * listens. Any other statement fails as it does there. `test/e2e/audit.long.test.ts` has the entries themselves.
  */
 export function answerAuditStatements(): void {
   const others = globalThis.fetch;

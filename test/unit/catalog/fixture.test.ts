@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { openAsBlob, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
 import { getTableConfig } from 'drizzle-orm/pg-core';
@@ -7,14 +7,16 @@ import { parseBundle } from '../../../src/inference/bundle.ts';
 import { catalog } from '../../support/catalog/index.ts';
 import { ranker } from '../../support/catalog/models.ts';
 import { rankerBundle } from '../../support/models/ranker.ts';
+import { FIXTURE } from '../../support/node/fixture.ts';
+import { memoryDatabase } from '../../support/node/memory-database.ts';
 import { workerConfig } from '../../support/node/worker-config.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 
 describe('the fixture catalog', () => {
   it('declares the tables that its migration creates', async () => {
-    await using database = new PGlite();
-    await database.exec(readFileSync(join(ROOT, 'test/support/catalog/migrations/0000_tables.sql'), 'utf8'));
+    const { image } = await memoryDatabase(FIXTURE.migrationsDir);
+    await using database = await PGlite.create('memory://', { loadDataDir: await openAsBlob(image) });
     for (const { table } of [...catalog.entities, ...catalog.histories]) {
       const { name, columns, indexes } = getTableConfig(table);
       const created = await database.query<{ name: string; type: string; required: boolean }>(

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { COVER_PREFIXES_MAX, coverOf, prefixesOf } from '../../../src/define/prefix-cover.ts';
+import { runsOf } from '../../support/node/part.ts';
 
 /** Positions that often share their beginning, as those of neighbours in a list do. */
 const position = (digits: number) =>
@@ -33,7 +34,7 @@ describe('the cover of a range', () => {
         expect(meets(cover, high)).toBe(1);
         if (low <= any && any <= high) expect(meets(cover, any)).toBe(1);
       }),
-      { numRuns: 3_000 },
+      { numRuns: runsOf(3_000) },
     );
   });
 
@@ -44,7 +45,7 @@ describe('the cover of a range', () => {
         expect(cover.length).toBeLessThanOrEqual(COVER_PREFIXES_MAX);
         expect(new Set(cover).size).toBe(cover.length);
       }),
-      { numRuns: 3_000 },
+      { numRuns: runsOf(3_000) },
     );
   });
 
@@ -60,7 +61,7 @@ describe('the cover of a range', () => {
           expect(touched[0] <= high && touched[1] >= low).toBe(true);
         }
       }),
-      { numRuns: 3_000 },
+      { numRuns: runsOf(3_000) },
     );
   });
 

@@ -3,7 +3,14 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { costPage } from '../../../bench/cost/page.ts';
 import { costOf, totalOf } from '../../../bench/cost/prices.ts';
-import { EVENTS_TOGETHER, eventsUsage, READS, readsUsage } from '../../../bench/cost/scenarios.ts';
+import {
+  EVENTS_ALONE,
+  EVENTS_TOGETHER,
+  eventsUsage,
+  READS,
+  readsUsage,
+  waitingUsage,
+} from '../../../bench/cost/scenarios.ts';
 
 const PAGE = join(import.meta.dirname, '../../../docs/cost.md');
 
@@ -20,4 +27,6 @@ it('charges nothing for what the plan includes', () => {
 it('keeps the budgets of a month', () => {
   expect(totalOf(readsUsage(READS).after)).toBeLessThanOrEqual(12_000);
   expect(totalOf(eventsUsage(EVENTS_TOGETHER).after)).toBeLessThanOrEqual(200);
+  expect(totalOf(waitingUsage(EVENTS_TOGETHER))).toBeLessThanOrEqual(200);
+  expect(totalOf(waitingUsage(EVENTS_ALONE))).toBeLessThanOrEqual(420);
 });

@@ -27,6 +27,7 @@ import { joinHistory } from '../../../src/features/join-history.ts';
 import type { AsOfRequest, RecordedEvent } from '../../../src/features/point-in-time.ts';
 import { readRow } from '../../../src/features/read.ts';
 import { rowOf } from '../../../src/inference/row.ts';
+import { rowChangesTarget } from '../../../src/storage/postgres/row-change-retention.ts';
 import { describedColumns } from '../../../src/training/datasets/manifest.ts';
 import { historyInMemory } from '../../support/point-in-time/in-memory.ts';
 
@@ -328,5 +329,37 @@ describe('columns online, as of a moment and rebuilt', () => {
       }),
       { numRuns: 200 },
     );
+  });
+});
+
+describe('columns whose covered changes retention has deleted', () => {
+  const until = '2026-11-23T12:00:00.002500Z';
+  const history = (deleted: readonly { target: string; rows: number; until: string }[]) => ({
+    ...historyInMemory([change(3, '7', { capacity: 2 })], [][Symbol.iterator]()),
+    pruned: async () => deleted,
+  });
+  const covered = history([{ target: rowChangesTarget(TYPE), rows: 2, until }]);
+  const asked = (at: number, more: Partial<AsOfRequest> = {}): AsOfRequest[] => [
+    { entity: 'station', key: '7', at, ...more },
+  ];
+  const joined = async (request: readonly AsOfRequest[], port = covered) =>
+    (await joinHistory(FEATURES, request, port))[0]?.['capacity']?.value;
+
+  it('are known as of moments after the change that covers them, and refused before', async () => {
+    expect(await joined(asked(NOW + 3))).toBe(2);
+    expect(await joined(asked(NOW + 4, { isBefore: true, known: NOW + 5 }))).toBe(2);
+    const refused = [
+      asked(NOW + 2),
+      asked(NOW + 3, { isBefore: true }),
+      asked(NOW + 9, { known: NOW + 2 }),
+      asked(NOW + 2, { known: NOW + 9 }),
+    ];
+    for (const request of refused)
+      await expect(joined(request)).rejects.toMatchObject({ code: 'history_pruned' });
+  });
+
+  it('are known as of any moment if changes of other rows were deleted', async () => {
+    const other = history([{ target: rowChangesTarget('millrace.row.dock.v1'), rows: 2, until }]);
+    expect(await joined(asked(NOW + 2), other)).toBeNull();
   });
 });

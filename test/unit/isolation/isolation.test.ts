@@ -6,6 +6,7 @@ import { faultyTexts } from '../../simulation/faults.ts';
 import { IDS } from '../../support/isolation/catalogue.ts';
 import { FAULTS } from '../../support/isolation/faults.ts';
 import { isolationHolds } from '../../support/isolation/property.ts';
+import { runsOf } from '../../support/node/part.ts';
 
 /** Texts that are alike, and any others. */
 const text = fc.oneof(fc.constantFrom(...IDS), fc.string({ unit: 'binary', maxLength: 8 }));
@@ -30,7 +31,7 @@ describe('a cache key', () => {
         const [a, b] = [one, other].map(([view, asked, vary]) => cacheKey(view, asked, vary));
         expect(a === b).toBe(isSame(one, other));
       }),
-      { numRuns: 2_000 },
+      { numRuns: runsOf(2_000) },
     );
   });
 
@@ -49,7 +50,7 @@ describe('a cache key', () => {
           principalKey({ kind: 'key', id: other.id, scopes: new Set(), claims: {} }),
         );
       }),
-      { numRuns: 2_000 },
+      { numRuns: runsOf(2_000) },
     );
   });
 });

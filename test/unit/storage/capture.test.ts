@@ -20,6 +20,7 @@ import { customer, product, purchaseHistory } from '../../support/catalog/entiti
 import { catalog } from '../../support/catalog/index.ts';
 import { FIXTURE } from '../../support/node/fixture.ts';
 import { memoryDatabase } from '../../support/node/memory-database.ts';
+import { runsOf } from '../../support/node/part.ts';
 import {
   anyFate,
   anyThings,
@@ -121,7 +122,7 @@ function capturesOtherWriters(
         await query(`delete from "thing's"`);
         expect(await captured()).toEqual(unique(present.flatMap(deleted)));
       }),
-      { numRuns: 60, seed: 1 },
+      { numRuns: runsOf(60), seed: 1 },
     );
   }, 120_000);
 

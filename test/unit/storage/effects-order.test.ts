@@ -9,6 +9,7 @@ import { removalLock } from '../../../src/storage/postgres/row-removals.ts';
 import * as millrace from '../../../src/storage/postgres/schema.ts';
 import { FIXTURE } from '../../support/node/fixture.ts';
 import { memoryDatabase } from '../../support/node/memory-database.ts';
+import { runsOf } from '../../support/node/part.ts';
 import {
   bike,
   type EffectsDatabase,
@@ -222,7 +223,7 @@ describe('events in any order', () => {
           expect(await tables()).toEqual(model(all));
         },
       ),
-      { numRuns: 25, seed: 7 },
+      { numRuns: runsOf(25), seed: 7 },
     );
   }, 240_000);
 });

@@ -23,6 +23,7 @@ import { changeAlias, registerVersion } from '../../../src/storage/postgres/mode
 import { purchase } from '../../support/catalog/events.ts';
 import { FIXTURE } from '../../support/node/fixture.ts';
 import { memoryDatabase } from '../../support/node/memory-database.ts';
+import { runsOf } from '../../support/node/part.ts';
 import { eventually } from '../../support/node/stack.ts';
 
 const POSTGRES_URL = process.env['TEST_DATABASE_URL'];
@@ -234,7 +235,7 @@ function keepsLineage(start: () => Promise<{ database: DevDatabase; stop: () => 
         const touched = steps.filter(({ kind }) => kind !== 'sweep').map(({ minute }) => minute);
         expect(byRun.size).toBe(new Set(touched).size);
       }),
-      { numRuns: 25 },
+      { numRuns: runsOf(25) },
     );
   }, 60_000);
 

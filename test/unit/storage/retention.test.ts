@@ -6,6 +6,7 @@ import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/databas
 import { connect } from '../../../src/storage/postgres/connect.ts';
 import { boundsOf, readHistory } from '../../../src/storage/postgres/history.ts';
 import { pruneOld, readPruned } from '../../../src/storage/postgres/retention.ts';
+import { pruneRowChanges } from '../../../src/storage/postgres/row-change-retention.ts';
 import { FIXTURE } from '../../support/node/fixture.ts';
 import { memoryDatabase } from '../../support/node/memory-database.ts';
 
@@ -89,6 +90,74 @@ function keepsAndPrunes(start: () => Promise<{ database: DevDatabase; stop: () =
     const policy = { events: {}, quarantineClosed: 90, quarantineOpen: 365 };
     expect(await pruneOld(db, policy, NOW)).toEqual({ 'quarantine:closed': 1 });
     expect(await pruneOld(db, policy, '2027-03-01T00:00:00Z')).toEqual({ 'quarantine:open': 1 });
+  });
+
+  describe('changes of rows', () => {
+    const TYPE = 'millrace.row.station.v1';
+    const change = (seq: number, key: string, row: object | null, at: string, type = TYPE) =>
+      db.execute(sql`insert into millrace.events (seq, source, id, type, data, occurred_at, recorded_at, batch)
+        values (${seq}, '/millrace/rows', ${String(seq)}, ${type}, ${JSON.stringify({ key, row })}::jsonb, ${at}, ${at},
+          ${crypto.randomUUID()})`);
+    const left = () => idsOf(sql`select seq as id from millrace.events order by seq`);
+    const prune = (now = NOW) => pruneOld(db, { events: {}, rowChanges: 30 }, now, [TYPE]);
+
+    it('are deleted once a newer one of the row is old, too; the last one before that stays', async () => {
+      await change(1, '1', { a: 1 }, '2026-01-01T00:00:00Z');
+      await change(2, '2', { a: 1 }, '2026-01-01T00:00:00Z');
+      await change(3, '1', { a: 2 }, '2026-01-02T00:00:00Z');
+      await change(4, '1', { a: 3 }, '2026-01-03T00:00:00Z');
+      await change(5, '2', null, '2026-02-20T00:00:00Z');
+      await change(6, '1', { a: 4 }, '2026-02-27T00:00:00Z');
+      // An event of another type with the same key, and one that no entity of the catalog has.
+      await change(7, '1', { a: 1 }, '2026-01-01T00:00:00Z', 'millrace.row.gone.v1');
+      expect(await prune()).toEqual({ [`row-changes:${TYPE}`]: 2 });
+      expect(await left()).toEqual([2, 4, 5, 6, 7]);
+      // What was known as of a moment after the change that covers the deleted ones is known still.
+      expect(await readPruned(db)).toEqual([
+        { target: `row-changes:${TYPE}`, rows: 2, until: '2026-01-03T00:00:00.000000Z' },
+      ]);
+      expect(await prune()).toEqual({});
+      expect(await prune('2026-03-25T00:00:00Z')).toEqual({ [`row-changes:${TYPE}`]: 1 });
+      expect(await left()).toEqual([4, 5, 6, 7]);
+      expect(await prune('2026-04-25T00:00:00Z')).toEqual({ [`row-changes:${TYPE}`]: 1 });
+      expect(await left()).toEqual([5, 6, 7]);
+      expect((await readPruned(db)).map(({ rows, until }) => [rows, until])).toEqual([
+        [4, '2026-02-27T00:00:00.000000Z'],
+      ]);
+    });
+
+    it('stay where a column is not in the newer one, the clock went back, or the relay has not passed', async () => {
+      const at = '2026-01-02T00:00:00Z';
+      await change(1, 'fewer', { a: 1, b: 1 }, at);
+      await change(2, 'fewer', { a: 2 }, at);
+      await change(3, 'back', { a: 1 }, '2026-01-03T00:00:00Z');
+      await change(4, 'back', { a: 2 }, at);
+      await change(5, 'pending', { a: 1 }, at);
+      await change(6, 'pending', { a: 2 }, at);
+      await relayed(1, null, null, null, 5);
+      await change(7, 'more', { a: 1 }, at);
+      await change(8, 'more', { a: 2, b: 2 }, at);
+      await change(9, 'deleted', { a: 1, b: 1 }, at);
+      await change(10, 'deleted', null, at);
+      await change(11, 'deleted', { a: 2 }, at);
+      expect(await prune()).toEqual({ [`row-changes:${TYPE}`]: 3 });
+      expect(await left()).toEqual([1, 2, 3, 4, 5, 6, 8, 11]);
+      expect(await prune()).toEqual({});
+    });
+
+    it('are examined a bounded number at a time, each once, and no further than the age', async () => {
+      await db.execute(sql`insert into millrace.events (seq, source, id, type, data, occurred_at, recorded_at, batch)
+        select n, '/millrace/rows', n::text, ${TYPE}, jsonb_build_object('key', (n % 10)::text, 'row', '{}'::jsonb), at, at, gen_random_uuid()
+        from generate_series(1, 60) as n, lateral (select '2026-01-01T00:00:00Z'::timestamptz + make_interval(mins => n::int) as at) as m`);
+      const pass = async () => {
+        const { rows } = await db.execute(
+          pruneRowChanges(TYPE, sql`'2026-01-01T00:55:30Z'::timestamptz`, 50),
+        );
+        return Number(rows[0]?.['gone']);
+      };
+      expect([await pass(), await pass(), await pass()]).toEqual([40, 5, 0]);
+      expect(await left()).toEqual([46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60]);
+    });
   });
 
   it('reads a part of history by time and type, page by page in the order of numbers', async () => {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { runsOf } from '../../../../test/support/node/part.ts';
 import { purchase } from '../../catalog/events.ts';
 import { isProduct } from '../../catalog/ranker.ts';
 import { LineIdentity, toCloudEvent } from '../../import/event.ts';
@@ -57,7 +58,7 @@ describe('any seed', () => {
         const neighbour = seed === Number.MAX_SAFE_INTEGER ? seed - 1 : seed + 1;
         expect([...generateLines({ ...small, seed: neighbour })]).not.toEqual(lines);
       }),
-      { numRuns: 10 },
+      { numRuns: runsOf(10) },
     );
   });
 
@@ -80,7 +81,7 @@ describe('any seed', () => {
         expect(time).toBeLessThanOrEqual(until.getTime());
         expect(lines.length).toBeGreaterThanOrEqual(500);
       }),
-      { numRuns: 25 },
+      { numRuns: runsOf(25) },
     );
   });
 

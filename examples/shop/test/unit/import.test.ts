@@ -5,6 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Reporter } from '../../../../scripts/progress.ts';
+import { runsOf } from '../../../../test/support/node/part.ts';
 import { type ImportDeps, type ImportOptions, runImport } from '../../import/run.ts';
 import { summarise } from '../../import/summary.ts';
 import { csvOf, type Endpoint, HEADER_II, problemOf, startEndpoint, xlsxOf } from './import-fixtures.ts';
@@ -287,7 +288,7 @@ describe('interrupt and resume', () => {
           ]);
         },
       ),
-      { numRuns: 15 },
+      { numRuns: runsOf(15) },
     );
   });
 

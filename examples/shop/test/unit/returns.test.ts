@@ -10,6 +10,7 @@ import { classifyFault, connect } from '../../../../src/storage/postgres/connect
 import { storeEvents } from '../../../../src/storage/postgres/event-store.ts';
 import { rowEffectStatements } from '../../../../src/storage/postgres/row-effects.ts';
 import { memoryDatabase } from '../../../../test/support/node/memory-database.ts';
+import { runsOf } from '../../../../test/support/node/part.ts';
 import { catalog } from '../../catalog/index.ts';
 import { customerPage, productPage } from '../../catalog/views.ts';
 import { SHOP } from '../served.ts';
@@ -125,7 +126,7 @@ describe('a product page', () => {
           returns: { lines: all.filter(({ isReturn }) => isReturn).length },
         });
       }),
-      { numRuns: 30 },
+      { numRuns: runsOf(30) },
     );
   });
 });

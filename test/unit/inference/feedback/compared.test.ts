@@ -5,6 +5,7 @@ import { armOf } from '../../../../src/inference/rollout/assignment.ts';
 import { EvidenceRecord, verdictOf } from '../../../../src/inference/rollout/evidence.ts';
 import { RolloutWatch } from '../../../../src/inference/rollout/watch.ts';
 import { seededRandom } from '../../../../src/platform/random.ts';
+import { runsOf } from '../../../support/node/part.ts';
 
 const DAY_MS = 86_400_000;
 const NEEDS = { requests: 1, seconds: 0 };
@@ -67,7 +68,7 @@ function rolledBack(seed: number, error: number, worse: number): boolean {
 describe('a rollout by what came of its answers', () => {
   it('rolls back a version that is no worse as seldom as it states', () => {
     const error = 0.1;
-    const runs = 200;
+    const runs = runsOf(200);
     const wrong = Array.from({ length: runs }, (_, seed) => rolledBack(seed, error, 0)).filter(
       Boolean,
     ).length;

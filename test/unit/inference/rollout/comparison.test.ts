@@ -9,6 +9,7 @@ import {
   type Sides,
 } from '../../../../src/inference/rollout/comparison.ts';
 import { type Random, seededRandom } from '../../../../src/platform/random.ts';
+import { runsOf } from '../../../support/node/part.ts';
 
 function drawn(requests: number, rate: number, random: Random): number {
   let events = 0;
@@ -69,6 +70,9 @@ describe('the evidence of a batch', () => {
   });
 });
 
+/** Streams of batches without a difference. */
+const STREAMS = runsOf(400);
+
 describe('looks after every batch', () => {
   // Rates that change, shares that change, and batches of a few requests: none of it may raise the false alarms.
   it('raise no more false alarms than stated', () => {
@@ -78,7 +82,7 @@ describe('looks after every batch', () => {
       [0.3, 0.5],
     ] as const) {
       let alarms = 0;
-      for (let stream = 0; stream < 400; stream += 1) {
+      for (let stream = 0; stream < STREAMS; stream += 1) {
         const found = alarm({ batches: 150, sides: 'both' }, (at) => {
           const now = rate * (1 + 0.8 * Math.sin(at / 10));
           const canary = Math.max(1, Math.round(40 * share * (at < 75 ? 1 : 1.5)));
@@ -86,7 +90,7 @@ describe('looks after every batch', () => {
         });
         if (found !== undefined) alarms += 1;
       }
-      expect(alarms / 400).toBeLessThanOrEqual(0.05);
+      expect(alarms / STREAMS).toBeLessThanOrEqual(0.05);
     }
   });
 

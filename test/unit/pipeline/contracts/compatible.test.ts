@@ -4,6 +4,7 @@ import * as z from 'zod';
 import { compatibility } from '../../../../src/pipeline/contracts/compatible.ts';
 import { breakingOf } from '../../../../src/pipeline/contracts/finding.ts';
 import type { JsonSchema } from '../../../../src/pipeline/contracts/json-schema.ts';
+import { runsOf } from '../../../support/node/part.ts';
 import { type Grammar, grammar, instanceOf, schemaOf } from './grammar.ts';
 import { CHANGES, LOOSENING, mutated } from './mutation.ts';
 
@@ -21,7 +22,7 @@ function refusedNow(old: z.ZodType, now: z.ZodType, from: readonly Grammar[], se
 }
 
 describe('a compatible schema', () => {
-  const RUNS = 3_000;
+  const RUNS = runsOf(3_000);
 
   it('refuses no data that was valid before', () => {
     let compatible = 0;
@@ -73,7 +74,7 @@ describe('a compatible schema', () => {
         const now = changes.reduce((node, one) => mutated(node, one, LOOSENING), old);
         expect(compatibility(json(schemaOf(old)), json(schemaOf(now)))).toEqual([]);
       }),
-      { numRuns: 2_000 },
+      { numRuns: runsOf(2_000) },
     );
   });
 

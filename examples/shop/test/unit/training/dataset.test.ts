@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { runsOf } from '../../../../../test/support/node/part.ts';
 import { buildCandidateTable } from '../../../catalog/candidate-table.ts';
 import { DAY_MS, RANKER_WIDTH } from '../../../catalog/ranker.ts';
 import {
@@ -50,7 +51,7 @@ describe('nothing after the cutoff reaches a row', () => {
           expect(now).toEqual(snapshotAsOf(lines, CUTOFF));
         }
       }),
-      { numRuns: 40 },
+      { numRuns: runsOf(40) },
     );
   });
 
@@ -65,7 +66,7 @@ describe('nothing after the cutoff reaches a row', () => {
           expect(after.get(origin)).toEqual(row);
         }
       }),
-      { numRuns: 40 },
+      { numRuns: runsOf(40) },
     );
     expect(compared).toBeGreaterThan(1_000);
   });

@@ -27,7 +27,7 @@ const SCRIPTS: Readonly<Record<string, Run>> = {
   sql: { test: 'test/e2e/dev-stack.long.test.ts' },
   'features:as-of': { test: 'test/unit/scripts/features-as-of.long.test.ts' },
   contracts: { ci: 'npm run contracts' },
-  openapi: { test: 'test/unit/scripts/openapi.test.ts' },
+  openapi: { test: 'test/unit/scripts/openapi.long.test.ts' },
   'catalog:examples': { test: 'test/support/gateway/catalog-examples.ts' },
   scaffold: { test: 'test/unit/scripts/scaffold.long.test.ts' },
   'db:generate': { test: 'test/unit/scripts/generate.long.test.ts' },

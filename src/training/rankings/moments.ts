@@ -21,28 +21,18 @@ export interface RankingMoment {
  * Unix epoch; null for all of them.
  *
  * @param history the bounds of the label events; null without any.
-<<<<<<< HEAD
  * @param asOf the moment of the snapshot: the newest label events may be later.
-=======
->>>>>>> main
  */
 export function rankingFrom(
   { task, dataset }: Pick<ModelDefinition, 'task' | 'dataset'>,
   history: { readonly from: number; readonly to: number } | null,
-<<<<<<< HEAD
   asOf: number,
-=======
->>>>>>> main
 ): number | null {
   if (task !== 'ranking' || dataset === undefined || history === null) return null;
   const { split, horizonDays, everyDays, warmUpDays } = dataset;
   const days =
     split.testDays + split.validationDays + 2 * horizonDays + TRAINING_MOMENTS_MAX * everyDays + warmUpDays;
-<<<<<<< HEAD
   const from = Math.min(history.to, asOf) - daysMs(days);
-=======
-  const from = history.to - daysMs(days);
->>>>>>> main
   return from > history.from ? from : null;
 }
 

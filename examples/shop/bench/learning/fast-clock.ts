@@ -26,8 +26,9 @@ function slow(at: number, origin: number): number {
 }
 
 /**
- * The shop's own rows and candidates, with moments read on the fast clock. Only its windows in days are not: they are
- * counted from the customer's newest items here.
+ * The shop's own rows and candidates, with moments read on the fast clock. Only its windows in days are not: how many
+ * products the customer bought in the last 30 and 90 days stands in for them. A year of the shop is longer than its history
+ * here, so what is counted over it would grow by itself.
  */
 export const fastRanker: RankingModel = {
   ...withoutExclusion(ranker),
@@ -75,10 +76,10 @@ export const fastRanker: RankingModel = {
         }));
         const at = slow(now, origin);
         const within = (days: number) =>
-          own.reduce((sum, { lastAt, count }) => sum + (at - lastAt < days * DAY_MS ? count : 0), 0);
+          own.reduce((sum, { lastAt }) => sum + (at - lastAt < days * DAY_MS ? 1 : 0), 0);
         const last = features['last_purchase_at'];
         const slowed = {
-          ...{ purchases_30d: within(30), purchases_365d: within(365), items: own },
+          ...{ purchases_30d: within(30), purchases_365d: within(90), items: own },
           last_purchase_at: typeof last === 'number' ? slow(last, origin) : null,
         };
         return candidates.assemble(slowed, items, at);

@@ -133,9 +133,10 @@ class Loop {
     }
   }
 
-  /** Waits until another version than the old one is champion. */
-  async #learned(old: string): Promise<Pick<LearningRun, 'driftMs' | 'championMs'>> {
+  /** Waits until a version is champion that was trained from events of the season. */
+  async #learned(first: string): Promise<Pick<LearningRun, 'driftMs' | 'championMs'>> {
     let driftMs: number | undefined;
+    let old = first;
     while (Date.now() - this.#seasonAt < LEARN_WITHIN_MS) {
       driftMs ??= await this.#drift(old);
       await this.#runs();
@@ -143,6 +144,8 @@ class Loop {
       const champion = await this.#champion();
       if (champion !== old) {
         this.#note(`Version ${champion} is the champion.`);
+        old = champion;
+        if ((await this.#snapshotOf(champion)) <= this.#seasonAt) continue;
         const championMs = driftMs === undefined ? undefined : Date.now() - this.#seasonAt - driftMs;
         return { driftMs, championMs };
       }
@@ -150,6 +153,12 @@ class Loop {
     }
     this.#note('No version took over in time.');
     return { driftMs, championMs: undefined };
+  }
+
+  /** The moment of the snapshot that a version was trained from, in milliseconds since the Unix epoch. */
+  async #snapshotOf(version: string): Promise<number> {
+    const { json } = await this.#ask('GET', `/v1/models/ranker/versions/${version}`);
+    return Date.parse(String(Manifest.parse(json['manifest']).trainedFrom['asOf']));
   }
 
   async #drift(version: string): Promise<number | undefined> {

@@ -1,7 +1,8 @@
 /**
  * What the read of a key costs that no tier has, and what a write costs: `npm run bench:fill [-- <keys>]`.
- * The built worker and a worker without a cache run in one runtime and in turns. `DATABASE_URL` takes a real Postgres
- * instead of the embedded one, and has to be empty.
+ * The built worker, once for each set of tiers, and a worker without a cache run in one runtime and in turns. The local
+ * platform's Cache API and KV are programs with files on disk in the same process, so the fills of a worker without them
+ * show what Millrace itself takes. `DATABASE_URL` takes a real Postgres instead of the embedded one, and has to be empty.
  */
 import { readFileSync } from 'node:fs';
 import { Agent, request as send } from 'node:http';
@@ -52,15 +53,16 @@ function ask(url: URL, method: string, headers: Record<string, string>, body?: s
   return promise;
 }
 
-const skuOf = (round: number, index: number) => `R${round}K${index}`;
+/** Each worker reads keys of its own: the local platform gives all workers one Cache API and one KV. */
+const skuOf = (series: string, index: number) => `${series}K${index}`;
 
 /** Reads each key once. Every answer has to match `cache`, so that the bench measures what it says. */
-async function readAll(origin: URL, round: number, cache: RegExp, headers = {}): Promise<Answer[]> {
+async function readAll(origin: URL, series: string, cache: RegExp, headers = {}): Promise<Answer[]> {
   const answers: Answer[] = [];
   let next = 0;
   const reader = async () => {
     for (let index = next++; index < KEYS; index = next++) {
-      const answer = await ask(new URL(`/v1/products/${skuOf(round, index)}`, origin), 'GET', headers);
+      const answer = await ask(new URL(`/v1/products/${skuOf(series, index)}`, origin), 'GET', headers);
       if (!cache.test(answer.cache)) throw new Error(`Another answer than measured: ${answer.cache}`);
       answers.push(answer);
     }
@@ -69,12 +71,12 @@ async function readAll(origin: URL, round: number, cache: RegExp, headers = {}):
   return answers;
 }
 
-async function writeAll(origin: URL, round: number): Promise<Answer[]> {
+async function writeAll(origin: URL, series: string): Promise<Answer[]> {
   const answers: Answer[] = [];
   const headers = { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' };
   for (let index = 0; index < Math.min(WRITES, KEYS); index += 1) {
-    const body = JSON.stringify({ description: `Written in round ${round}`, unitPrice: index + 1 });
-    answers.push(await ask(new URL(`/v1/products/${skuOf(round, index)}`, origin), 'PUT', headers, body));
+    const body = JSON.stringify({ description: `Written in ${series}`, unitPrice: index + 1 });
+    answers.push(await ask(new URL(`/v1/products/${skuOf(series, index)}`, origin), 'PUT', headers, body));
   }
   return answers;
 }
@@ -108,7 +110,20 @@ async function purge(origin: URL): Promise<string> {
   return (await ask(new URL('/v1/admin/cache/purge', origin), 'POST', headers, body)).token;
 }
 
-bundle(FIXTURE.main, '--outdir', 'dist/millrace');
+/** The tiers of each measured worker. The last one has all; its keys are filled again after a purge, and written. */
+const TIERS = {
+  memory: ['memory'],
+  default: ['memory', 'colo'],
+  all: ['memory', 'colo', 'kv'],
+} as const;
+for (const [name, tiers] of Object.entries(TIERS))
+  bundle(
+    'bench/tiers-worker.ts',
+    '--outdir',
+    `dist/tiers-${name}`,
+    '--define',
+    `TIERS:${JSON.stringify(tiers)}`,
+  );
 bundle('bench/origin-worker.ts', '--config', 'bench/empty.toml', '--outdir', 'dist/origin');
 const url = process.env['DATABASE_URL'];
 const { migrationsDir } = FIXTURE;
@@ -118,7 +133,10 @@ const database = await startDevDatabase(
 const runtime = new Miniflare(
   convertV4MiniflareOptions({
     workers: [
-      { ...millrace(database, 'dist/millrace', 'index.js'), name: 'millrace' },
+      ...Object.keys(TIERS).map((name) => ({
+        ...millrace(database, `dist/tiers-${name}`, 'tiers-worker.js'),
+        name,
+      })),
       {
         ...COMMON,
         ...modulesOf('dist/origin', 'origin-worker.js'),
@@ -131,16 +149,21 @@ const runtime = new Miniflare(
 try {
   neonConfig.fetchEndpoint = () => database.endpoint;
   const sql = neon(database.connectionString);
-  for (let round = 0; round <= ROUNDS; round += 1)
+  const seriesOf = (round: number, name: string) => `R${round}${name}`;
+  const series = Array.from({ length: ROUNDS + 1 }, (_, round) =>
+    Object.keys(TIERS).map((name) => seriesOf(round, name)),
+  ).flat();
+  for (const one of series)
     await sql`insert into products (sku, description, unit_price)
-      select ${`R${round}K`} || i, 'A description of thirty-four chars', 2.95 from generate_series(0, ${KEYS - 1}::int) i`;
+      select ${`${one}K`} || i, 'A description of thirty-four chars', 2.95 from generate_series(0, ${KEYS - 1}::int) i`;
   await runtime.ready;
   const pid = runtimePids().at(-1);
   if (pid === undefined) throw new Error('There is no runtime.');
-  const [cached, bare] = [
-    await runtime.unsafeGetDirectURL('millrace'),
-    await runtime.unsafeGetDirectURL('origin'),
-  ];
+  const [memory, usual, all, bare] = await Promise.all(
+    ['memory', 'default', 'all', 'origin'].map((name) => runtime.unsafeGetDirectURL(name)),
+  );
+  if (memory === undefined || usual === undefined || all === undefined || bare === undefined)
+    throw new Error('A worker has no address.');
   const costs: Record<string, Cost[]> = {};
   for (let round = 0; round <= ROUNDS; round += 1) {
     const measure = async (name: string, work: () => Promise<Answer[]>) => {
@@ -148,14 +171,20 @@ try {
       // The first round warms the code up.
       if (round > 0) costs[name] = [...(costs[name] ?? []), cost];
     };
-    await measure('read without a cache', () => readAll(bare, round, /^$/));
-    await measure('fill of a key that no tier has', () => readAll(cached, round, /fwd=uri-miss/));
-    const token = await purge(cached);
-    await measure('fill of a key whose entry is stale', () =>
-      readAll(cached, round, /fwd=stale/, { 'millrace-token': token }),
+    await measure('read without a cache', () => readAll(bare, seriesOf(round, 'all'), /^$/));
+    await measure('fill, isolate memory alone', () =>
+      readAll(memory, seriesOf(round, 'memory'), /fwd=uri-miss/),
     );
-    await measure('bare upsert', () => writeAll(bare, round));
-    await measure('PUT', () => writeAll(cached, round));
+    await measure('fill, and the Cache API', () =>
+      readAll(usual, seriesOf(round, 'default'), /fwd=uri-miss/),
+    );
+    await measure('fill, and KV', () => readAll(all, seriesOf(round, 'all'), /fwd=uri-miss/));
+    const token = await purge(all);
+    await measure('fill of a stale key, and KV', () =>
+      readAll(all, seriesOf(round, 'all'), /fwd=stale/, { 'millrace-token': token }),
+    );
+    await measure('bare upsert', () => writeAll(bare, seriesOf(round, 'all')));
+    await measure('PUT', () => writeAll(all, seriesOf(round, 'all')));
   }
   console.log(
     `${'medians of rounds'.padEnd(40)}${'CPU ms'.padStart(10)}${'p50 ms'.padStart(10)}${'kB'.padStart(10)}`,

@@ -3,7 +3,8 @@
  * `wrangler deploy` would upload, in a process of its own, on a socket without the local platform's proxy in front.
  * The two are measured in turns. `--keys` is how many products are read, by Zipf's law. `--expiry` measures instead how
  * throughput varies while entries that were filled together come to their end. `--key` measures hits of readers with a key:
- * they are authenticated, charged to the budget of the key, and counted.
+ * they are authenticated, charged to the budget of the key, and counted. `--memory` leaves the Cache API and KV out of fills:
+ * the local platform's are programs with files on disk in the process that is measured.
  */
 import { readOptions } from '../scripts/command-line/options.ts';
 import { readOrExit } from '../scripts/command-line/run.ts';
@@ -15,7 +16,7 @@ import { type Generator, generator, median, type Round, type Target, ZIPF_EXPONE
 import { createKey, emptyServer, fillAhead, productServer } from './support/product-server.ts';
 import { zipf } from './support/zipf.ts';
 
-const { keys, rounds, expiry, withKey } = readOrExit(() => {
+const { keys, rounds, expiry, withKey, inMemory } = readOrExit(() => {
   const { values } = readOptions({
     command: 'npm run bench:hit',
     options: {
@@ -23,6 +24,7 @@ const { keys, rounds, expiry, withKey } = readOrExit(() => {
       rounds: { type: 'string', default: '8' },
       expiry: { type: 'boolean', default: false },
       key: { type: 'boolean', default: false },
+      memory: { type: 'boolean', default: false },
     },
   });
   return {
@@ -30,6 +32,7 @@ const { keys, rounds, expiry, withKey } = readOrExit(() => {
     rounds: wholeNumberOf('--rounds', values.rounds, { min: 1 }),
     expiry: values.expiry,
     withKey: values.key,
+    inMemory: values.memory,
   };
 });
 const ROUND_SECONDS = 3;
@@ -89,7 +92,10 @@ function print(pairs: readonly Pair[]): void {
 
 async function printHits(drive: Generator): Promise<void> {
   console.log(`${keys} keys, Zipf's law with exponent ${ZIPF_EXPONENT}`);
-  const server = await productServer(withKey ? 'bench/keyed-worker.ts' : FIXTURE.main, keys);
+  const main = withKey ? 'bench/keyed-worker.ts' : FIXTURE.main;
+  const server = inMemory
+    ? await productServer('bench/tiers-worker.ts', keys, ['--define', 'TIERS:["memory"]'])
+    : await productServer(main, keys);
   try {
     const empty = await emptyServer();
     try {

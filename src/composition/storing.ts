@@ -41,6 +41,7 @@ const SHARED_LIMITS = {
   bytes: 256 * 1024,
   /** As long as a transaction takes that nothing delays. */
   gatherMs: 25,
+  gatherMsMax: 250,
   /** The runtime ends what a cancelled request left behind after 30 s. */
   waitMs: 30_000,
 };
@@ -153,7 +154,8 @@ const folds = new JoinedFolds<AcceptedEvent>({
   items: 1_000,
   bytes: 1024 * 1024,
   /** As long as a fold takes that nothing delays. */
-  gatherMs: 100,
+  gatherMs: 50,
+  gatherMsMax: 250,
   waitMs: FOLD_AT_ONCE_MS,
 });
 

@@ -7,6 +7,11 @@ export interface GroupLimits {
   readonly bytes: number;
   /** The longest time for which a group takes further items while the one before it is in progress, in milliseconds. */
   readonly gatherMs: number;
+  /**
+   * If it is given, a group gathers for half as long as the last commit took, from `gatherMs` up to this, in milliseconds. So
+   * about three groups are in progress at most, however slow commits become: more would be smaller, and slower still.
+   */
+  readonly gatherMsMax?: number;
   /** How long a request waits for a group that another request commits, in milliseconds. */
   readonly waitMs: number;
 }
@@ -31,6 +36,7 @@ interface Group<Item, Result> {
   readonly items: Item[];
   readonly keys: Set<string>;
   readonly openedMs: number;
+  readonly gatherMs: number;
   readonly done: Promise<Result>;
   bytes: number;
 }
@@ -47,6 +53,8 @@ export class GroupCommit<Item, Result = void> {
   readonly #time: Time;
   #open: Group<Item, Result> | undefined;
   #last: Promise<void> | undefined;
+  /** How long the commit took that ended last, in milliseconds. */
+  #commitMs = 0;
 
   constructor(limits: GroupLimits, time: Time = systemTime) {
     this.#limits = limits;
@@ -77,24 +85,30 @@ export class GroupCommit<Item, Result = void> {
   #groupFor(count: number, bytes: number, keys: readonly string[]): Group<Item, Result> | undefined {
     const open = this.#open;
     if (open === undefined) return undefined;
-    const { items, bytes: bytesMax, gatherMs } = this.#limits;
+    const { items, bytes: bytesMax } = this.#limits;
     const fits = open.items.length + count <= items && open.bytes + bytes <= bytesMax;
-    const isTaking = this.#time.now() - open.openedMs <= gatherMs;
+    const isTaking = this.#time.now() - open.openedMs <= open.gatherMs;
     return fits && isTaking && !keys.some((key) => open.keys.has(key)) ? open : undefined;
   }
 
   #start({ commit, keepAlive }: GroupCommitter<Item, Result>): Group<Item, Result> {
     const before = this.#last;
     const items: Item[] = [];
+    const gatherMs = this.#gatherMs();
     const run = async () => {
       // Without a group before it the turn ends first, so that the opening request has added its items.
-      await this.#until(before);
+      await this.#until(before, gatherMs);
       if (this.#open === group) this.#open = undefined;
-      return await commit(items);
+      const startedMs = this.#time.now();
+      try {
+        return await commit(items);
+      } finally {
+        this.#commitMs = this.#time.now() - startedMs;
+      }
     };
     const done = run();
     const group: Group<Item, Result> = {
-      ...{ items, keys: new Set<string>(), openedMs: this.#time.now(), done, bytes: 0 },
+      ...{ items, keys: new Set<string>(), openedMs: this.#time.now(), gatherMs, done, bytes: 0 },
     };
     this.#open = group;
     const settled = done.then(
@@ -109,10 +123,15 @@ export class GroupCommit<Item, Result = void> {
     return group;
   }
 
+  #gatherMs(): number {
+    const { gatherMs, gatherMsMax = gatherMs } = this.#limits;
+    return Math.max(gatherMs, Math.min(gatherMsMax, this.#commitMs / 2));
+  }
+
   /** Resolves with the end of the group before, or when the time to gather is over. */
-  async #until(before: Promise<void> | undefined): Promise<void> {
+  async #until(before: Promise<void> | undefined, gatherMs: number): Promise<void> {
     if (before === undefined) return;
     const over = () => new Error('The group before is still in progress.');
-    await this.#time.withTimeout(before, this.#limits.gatherMs, over).catch(() => undefined);
+    await this.#time.withTimeout(before, gatherMs, over).catch(() => undefined);
   }
 }

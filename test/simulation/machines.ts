@@ -152,7 +152,10 @@ const FOLD_AT_ONCE_MS = 5_000;
 
 /** The folds of one isolate, with the limits of `src/composition/storing.ts`. */
 function joinedFolds(time: Time): JoinedFolds<FoldableEvent> {
-  return new JoinedFolds({ items: 1_000, bytes: 1_000_000, gatherMs: 100, waitMs: FOLD_AT_ONCE_MS }, time);
+  return new JoinedFolds(
+    { items: 1_000, bytes: 1_000_000, gatherMs: 50, gatherMsMax: 250, waitMs: FOLD_AT_ONCE_MS },
+    time,
+  );
 }
 
 export class GateMachine extends Machine {

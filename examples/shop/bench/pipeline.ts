@@ -209,6 +209,6 @@ async function endToEndRate(base: URL): Promise<number> {
   await watching;
   await untilDone(base);
   const elapsedS = (performance.now() - startedAt) / 1_000;
-  memory.tell();
+  await memory.tell();
   return (purchases.expected.stored - before) / elapsedS;
 }

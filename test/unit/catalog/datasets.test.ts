@@ -62,7 +62,7 @@ it('reports a model that is trained again and cannot be trained in the worker', 
       }),
     );
   expect(again({})).toEqual([]);
-  expect(again({ training: undefined })).toEqual(['It is trained again, and declares no training.']);
+  expect(again({ training: undefined })).toEqual(['It is trained again, and declares no `training`.']);
   expect(again({ training: undefined, retraining: {} })).toEqual([]);
 });
 

@@ -101,3 +101,39 @@ it('has each key once in a group, and returns the result of the group to each of
   const results = [add('a', 'x'), add('b', 'y'), add('c', 'x'), add('d', 'z')];
   expect(await Promise.all(results)).toEqual(['a+b', 'a+b', 'c+d', 'c+d']);
 });
+
+it('gathers for half as long as the last commit took, within its bounds', async () => {
+  let now = 0;
+  const waits: number[] = [];
+  const time = {
+    now: () => now,
+    // Time to gather is over at once, and is noted.
+    withTimeout: async <T>(work: Promise<T>, ms: number) => {
+      if (ms === 9_999) return await work;
+      waits.push(ms);
+      throw new Error('over');
+    },
+  };
+  const limits = { items: 4, bytes: 100, gatherMs: 25, gatherMsMax: 250, waitMs: 9_999 };
+  const groups = new GroupCommit<number>(limits, time);
+  for (const tookMs of [10, 120, 4_000, 10]) {
+    const gate = Promise.withResolvers<void>();
+    const commit = (items: readonly number[]) => (items[0] === 0 ? gate.promise : Promise.resolve());
+    const committer = { commit, keepAlive: () => undefined, onTimeout: timeout };
+    const slow = groups.add(one(0), committer);
+    await turn();
+    now += tookMs;
+    gate.resolve();
+    // The next group begins while the slow one is the last that has ended, and the one after it sees how long that took.
+    await slow;
+    const open = Promise.withResolvers<void>();
+    const held = groups.add(one(1), { ...committer, commit: () => open.promise });
+    await turn();
+    const next = groups.add(one(2), committer);
+    await next;
+    open.resolve();
+    await held;
+    await turn();
+  }
+  expect(waits).toEqual([25, 60, 250, 25]);
+});

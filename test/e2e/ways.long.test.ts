@@ -111,7 +111,7 @@ it('an event passes the files that docs/architecture.md lists', async () => {
     const ran = await untilQuiet();
     while (performance.now() < deadline && !listed(ways.event).every((file) => ran.has(file)))
       for (const file of await untilQuiet()) ran.add(file);
-    runs.push(ran.difference(SENDING_COUNTS));
+    runs.push(new Set([...ran].filter((file) => !SENDING_COUNTS.has(file))));
   }
   expect(differences(ways.event, runs)).toEqual(NONE);
 }, 240_000);

@@ -91,12 +91,15 @@ export class DriftWatches extends DurableObject {
     return true;
   }
 
-  /** Asks for a run if a drift goes on that has none. @returns whether it asked. */
+  /**
+   * Asks for a run while a drift goes on, each minute: the first run may have seen too little of what has changed. The model's
+   * policy says how often runs begin. @returns whether it asked.
+   */
   async #askForTraining(model: string, version: string, watch: DriftWatch, nowMs: number): Promise<boolean> {
     const { current } = watch;
-    if (current === undefined || !this.#ports.trainsOnDrift(model)) return false;
+    if (current === undefined || !watch.wantsTraining(nowMs, ASK_AGAIN_MS)) return false;
+    if (!this.#ports.trainsOnDrift(model)) return false;
     const { training } = current;
-    if (training !== null && (training.run !== null || nowMs - training.atMs < ASK_AGAIN_MS)) return false;
     const fields = {
       'event.action': 'drift',
       'millrace.model': model,
@@ -105,7 +108,8 @@ export class DriftWatches extends DurableObject {
     };
     if (training === null) log('warn', 'The rows that a model is asked about have drifted.', fields);
     try {
-      watch.asked({ ...(await this.#ports.train(model)), atMs: nowMs });
+      const { run, why } = await this.#ports.train(model);
+      watch.asked({ run: run ?? training?.run ?? null, why, atMs: nowMs });
     } catch (error) {
       log('warn', 'A drift could not begin a training run; the next rows ask again.', fields, error);
       watch.asked({ run: null, why: 'unavailable', atMs: nowMs });

@@ -10,6 +10,7 @@ export interface TiledWindow {
   readonly tiles: number;
 }
 
+const SECOND_MS = 1_000;
 const MINUTE_MS = 60_000;
 export const DAY_MS = 86_400_000;
 /** The width of the tiles for `lifetime`. */
@@ -24,6 +25,12 @@ const UNITS = {
 } as const;
 
 const SPAN = /^([1-9]\d{0,3})([mhdy])$/;
+const SECONDS = /^([1-9]\d{0,3})s$/;
+
+/** A number of days, with fractions, in whole milliseconds. */
+export function daysMs(days: number): number {
+  return Math.round(days * DAY_MS);
+}
 
 export const WINDOWS_ALLOWED = `1m to ${UNITS.m.max}m, 1h to ${UNITS.h.max}h, 1d to ${UNITS.d.max}d, 1y to ${UNITS.y.max}y, or lifetime`;
 
@@ -36,8 +43,13 @@ export function tiledWindow(window: string): TiledWindow | undefined {
   return { tileMs, tiles: (Number(count) * unitMs) / tileMs };
 }
 
-/** A length of time such as `7d`, in milliseconds; undefined if it is none. It has the units of windows, without limits. */
+/** A length of time such as `7d`: the units of windows, and seconds (`30s`). */
+export type Span = Exclude<Window, 'lifetime'> | `${number}s`;
+
+/** A length of time in milliseconds, without limits; undefined if it is none. */
 export function spanMs(span: string): number | undefined {
+  const [, seconds] = SECONDS.exec(span) ?? [];
+  if (seconds !== undefined) return Number(seconds) * SECOND_MS;
   const [, count, letter] = SPAN.exec(span) ?? [];
   return count === undefined || !isUnit(letter) ? undefined : Number(count) * UNITS[letter].unitMs;
 }

@@ -3,7 +3,7 @@ import * as z from 'zod';
 import type { EntityDefinition } from './entity.ts';
 import type { EventDefinition } from './event.ts';
 import { type Declaration, define, type EventValue, type FeatureDefinition } from './feature-definition.ts';
-import { spanMs, type Window } from './feature-window.ts';
+import { type Span, spanMs } from './feature-window.ts';
 import { DeclarationMistake } from './mistake.ts';
 
 const MINUTE_MS = 60_000;
@@ -68,7 +68,7 @@ interface CommonDeclaration<Data, Owner extends EntityDefinition>
   entity: Owner;
   event: EventDefinition<Data>;
   /** How long after the answer an event counts, such as `7d`. */
-  within: Exclude<Window, 'lifetime'>;
+  within: Span;
 }
 
 /** Declares which events are labels of a model's answers. */
@@ -111,7 +111,7 @@ export function feedbackOf({ within, settings, ...compared }: DeclaredFeedback):
   if (withinMs === undefined || withinMs > WITHIN_MS_MAX)
     throw new DeclarationMistake(
       `An event counts within "${within}".`,
-      'Give a length of time such as 30m, 24h or 7d, at most 90d.',
+      'Give a length of time such as 30s, 30m, 24h or 7d, at most 90d.',
     );
   return { ...compared, withinMs, lateMs: lateMinutes * MINUTE_MS, share };
 }

@@ -17,7 +17,11 @@ const Retraining = z.strictObject({
   /** The shortest time between the beginnings of two runs that nobody asked for. */
   debounceMinutes: z.int().min(1).max(43_200).default(60),
   /** The history that a training needs. */
-  historyDays: z.int().min(1).max(3_650).default(HISTORY_DAYS),
+  historyDays: z
+    .number()
+    .min(1 / 86_400)
+    .max(3_650)
+    .default(HISTORY_DAYS),
   /** Which events count for the features of a row, as in a dataset's request. */
   knowledge: z.enum(['row', 'snapshot']).default('row'),
   seed: z.int().min(0).max(0xffff_ffff).default(1),

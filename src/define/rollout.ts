@@ -23,8 +23,8 @@ const CanaryNeeds = StepNeeds.extend({
 const Tolerances = z.strictObject({
   errors: z.number().min(1).max(100).default(1.5),
   slow: z.number().min(1).max(100).default(2),
-  /** In both directions: scores outside the champion's usual range may be this much more or less frequent. */
-  scores: z.number().min(1).max(100).default(4),
+  /** In both directions: scores outside the champion's usual range may be this much more or less frequent. 1e6 allows any. */
+  scores: z.number().min(1).max(1e9).default(4),
   /** Of answers that no event agrees with, where the model declares `feedback`. */
   misses: z.number().min(1).max(100).default(1.2),
 });

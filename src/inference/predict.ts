@@ -1,4 +1,4 @@
-import type { PredictionModel } from '../define/model.ts';
+import type { ModelDefinition, PredictionModel } from '../define/model.ts';
 import type { Loaded } from '../define/view.ts';
 import { type FeatureRow, featureTag, readFeatures, readyTag, type ShardPort } from '../features/shards.ts';
 import type { LineageFacts } from '../pipeline/lineage/recorder.ts';
@@ -34,7 +34,7 @@ export interface PredictPorts {
   /** Takes what the log of served predictions has of an answer. */
   readonly drafted?: ((draft: ServedDraft) => void) | undefined;
   /** Takes a row that a version answered for the watch for drift, without waiting and without failing. */
-  readonly watched: (model: PredictionModel, version: string, row: () => ObservedRow) => void;
+  readonly watched: (model: ModelDefinition, version: string, row: () => ObservedRow) => void;
   /** When something else answers in place of work that takes longer. */
   readonly deadline: Pick<Deadline, 'within'>;
   /** Keeps work running after its request has ended. */

@@ -8,6 +8,7 @@ import type { Manifest } from './bundle.ts';
 import { type DegradedReason, orFailure } from './degraded.ts';
 import type { Included } from './explain/include.ts';
 import { asRanking, type LoadedModel, type LoadedRanking } from './loaded-models.ts';
+import type { ObservedRow } from './observed-rows.ts';
 import { type Exploring, popularityRanking, type Ranking, rank } from './rank.ts';
 import { type Champion, unpublished } from './registry.ts';
 
@@ -21,6 +22,8 @@ export interface RankPorts {
   readonly shards: Pick<ShardPort, 'read' | 'moves'>;
   /** When something else answers in place of work that takes longer. */
   readonly deadline: Pick<Deadline, 'within'>;
+  /** Takes the row of the best candidate of an answer that the champion made. */
+  readonly watched?: (model: RankingModel, version: string, row: () => ObservedRow) => void;
   /** Keeps work running after its request has ended. */
   readonly keepAlive: (promise: Promise<unknown>) => void;
 }
@@ -135,7 +138,12 @@ async function compute(
   if (row instanceof Failure) return await standIn('features_unavailable', row);
   const { manifest } = found;
   const exploring = known.champion?.isCurrent === true ? asked.exploring : undefined;
-  const ranking = await rank(definition, found, { items, limit, features: row, now, exploring }, true);
+  // A request that names its items says nothing of what there is to rank.
+  const isWatched = items === undefined && known.champion?.isCurrent === true;
+  const watch = isWatched
+    ? (seen: () => ObservedRow) => ports.watched?.(definition, manifest.version, seen)
+    : undefined;
+  const ranking = await rank(definition, found, { items, limit, features: row, now, exploring, watch }, true);
   if (ranking.degraded !== 'model_failed') return { ranking, manifest };
   return (await previousRanking(definition, asked, 'model_failed', known, ports)) ?? { ranking, manifest };
 }

@@ -6,6 +6,7 @@ import { type Reason, type Rows, reasonsOf } from './explain/reasons.ts';
 import { drawn } from './feedback/sampling.ts';
 import type { Graph } from './graph.ts';
 import type { LoadedRanking } from './loaded-models.ts';
+import { type ObservedRow, SCORE } from './observed-rows.ts';
 import { selected, selectionOf, WHOLE } from './selection.ts';
 
 export interface RankedItem {
@@ -25,6 +26,8 @@ interface ToRank {
   readonly now: number;
   /** Draws the items of the answer from the best `pool` ones, in random order. */
   readonly exploring?: Exploring | undefined;
+  /** Is told the row of the best candidate, as the model scored it. */
+  readonly watch?: ((row: () => ObservedRow) => void) | undefined;
 }
 
 /** How an answer explores. */
@@ -71,7 +74,7 @@ export async function rank(
   toRank: ToRank,
   isExplained: boolean,
 ): Promise<Ranking> {
-  const { items, limit, features, now, exploring } = toRank;
+  const { items, limit, features, now, exploring, watch } = toRank;
   const popularity = (degraded: DegradedReason | undefined) =>
     popularityRanking(definition, { candidates }, toRank, degraded);
   const waiting = Object.values(definition.features).some(
@@ -87,13 +90,15 @@ export async function rank(
     const ranked = assembled.items
       .map((item, row) => ({ item, score: scores[row] ?? 0, row }))
       .sort((a, b) => b.score - a.score || (a.item < b.item ? -1 : 1));
+    const [first] = ranked;
+    if (first !== undefined) watch?.(() => observedRow(definition, assembled.rows, first));
     const selection = items === undefined ? selectionOf(definition, candidates, features, now) : WHOLE;
     const best = selected(ranked, selection, Math.max(limit, exploring?.pool ?? 0));
-    const first = exploring === undefined ? best : drawn(best, limit, exploring.seed);
+    const shown = exploring === undefined ? best : drawn(best, limit, exploring.seed);
     const reasons = isExplained
-      ? await reasonsFor(definition, graph, { data: assembled.rows, width }, first)
+      ? await reasonsFor(definition, graph, { data: assembled.rows, width }, shown)
       : [];
-    const answered = first.map(({ item, score }, index): RankedItem => {
+    const answered = shown.map(({ item, score }, index): RankedItem => {
       const own = reasons[index];
       return own === undefined ? { item, score } : { item, score, reasons: own };
     });
@@ -105,6 +110,16 @@ export async function rank(
     log('error', 'The model failed; popularity answers.', { 'event.action': 'rank' }, error);
     return popularity('model_failed');
   }
+}
+
+/** The row of a candidate, with its score. */
+function observedRow(
+  { columns }: RankingModel,
+  rows: Float32Array,
+  { row, score }: { readonly row: number; readonly score: number },
+): ObservedRow {
+  const values = [...rows.subarray(row * columns.length, (row + 1) * columns.length), score];
+  return { columns: [...columns, SCORE], values };
 }
 
 /** The reasons of the first items, if any are declared. An answer without them is no less right, so they may fail. */

@@ -7,6 +7,8 @@ import type { Report } from '../problem.ts';
 /** Columns that every dataset has (`training/datasets/columns.ts`). */
 const OWN_COLUMNS = ['at', 'label', 'weight'];
 const DAYS_MAX = 3_650;
+/** A second. */
+const DAYS_MIN = 1 / 86_400;
 const NEGATIVES_MAX = 1_000;
 
 type Say = (problem: string, remedy: string) => void;
@@ -86,10 +88,10 @@ function checkDays({ rows, horizonDays, everyDays, warmUpDays, split }: DatasetD
     testDays: split.testDays,
   };
   for (const [name, value] of Object.entries(days))
-    if (!isWithin(value, DAYS_MAX))
-      say(`\`${name}\` is ${value}.`, `Use a whole number from 1 to ${DAYS_MAX}.`);
-  if (!Number.isInteger(warmUpDays) || warmUpDays < 0 || warmUpDays > DAYS_MAX)
-    say(`\`warmUpDays\` is ${warmUpDays}.`, `Use a whole number up to ${DAYS_MAX}.`);
+    if (!(value >= DAYS_MIN && value <= DAYS_MAX))
+      say(`\`${name}\` is ${value}.`, `Use a number from ${DAYS_MIN} (a second) to ${DAYS_MAX}.`);
+  if (!(warmUpDays >= 0 && warmUpDays <= DAYS_MAX))
+    say(`\`warmUpDays\` is ${warmUpDays}.`, `Use a number from 0 to ${DAYS_MAX}.`);
   for (const part of ['validationDays', 'testDays'] as const)
     if (split[part] < horizonDays)
       say(

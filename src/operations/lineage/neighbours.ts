@@ -3,6 +3,7 @@ import { keysOf } from '../../features/fold.ts';
 import { windowRunId } from '../../pipeline/lineage/runs.ts';
 import {
   findEvent,
+  lineageName,
   sampleEvents,
   sampleEventsOfKey,
   tablesWith,
@@ -91,6 +92,14 @@ async function eventNeighbours(
     const found: Neighbour[] = [{ node: sourceNode(event.source), relation: 'sent' }];
     // The run's minute has other events, too, so the walk shows the run and does not expand it.
     if (run !== undefined) found.push({ node: runNode(run, now), relation: 'stored', isLeaf: true });
+    const changed = catalog.features.find(
+      ({ column, eventType }) => column !== undefined && eventType === event.type,
+    );
+    if (changed !== undefined)
+      found.push({
+        node: datasetNode(lineageName(changed.entity.table), datasets),
+        ...{ relation: 'recorded-from', isLeaf: true },
+      });
     return { found };
   }
   const [tables, folds, trainings] = await Promise.all([

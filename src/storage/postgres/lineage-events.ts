@@ -3,6 +3,7 @@ import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core';
 import * as z from 'zod';
 import type { HistoryDefinition } from '../../define/entity.ts';
+import { isRowChange } from '../../define/row-change.ts';
 import { ownerColumns } from './key-sql.ts';
 import { countOf, parseCount, type Sample, Timestamp } from './lineage-read.ts';
 import * as millrace from './schema.ts';
@@ -58,7 +59,10 @@ export async function tablesWith(
     .map(({ name }) => name);
 }
 
-/** The newest events that have a row in one of an owner's histories and were recorded by a given moment. */
+/**
+ * The newest events that have a row in one of an owner's histories, or record a change of its own row, and were recorded by
+ * a given moment.
+ */
 export async function sampleEventsOfKey(
   db: NeonHttpDatabase,
   filter: {
@@ -78,6 +82,11 @@ export async function sampleEventsOfKey(
       ? []
       : [sql`select h.event_seq from ${history.table} h where h.${column} = ${key}`];
   });
+  for (const type of types.filter(isRowChange))
+    rows.push(
+      sql`select r.seq as event_seq from ${millrace.events} r
+        where r.type = ${type} and r.${millrace.IS_ROW_CHANGE} and r.data ->> 'key' = ${key}`,
+    );
   if (rows.length === 0 || types.length === 0) return { rows: [], total: 0 };
   const known = knownBy === undefined ? sql`true` : sql`e.recorded_at <= ${knownBy}::timestamptz`;
   const typed = sql`e.type in (${sql.join(

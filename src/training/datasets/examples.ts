@@ -1,6 +1,6 @@
 import type { DatasetDefinition, PeriodMeasure } from '../../define/dataset.ts';
 import type { EventValue } from '../../define/feature-definition.ts';
-import { DAY_MS } from '../../define/feature-window.ts';
+import { daysMs } from '../../define/feature-window.ts';
 import type { ItemPool } from './negatives.ts';
 import { type Split, type SplitBounds, splitOf } from './spec.ts';
 import { itemOf, type Touch } from './touches.ts';
@@ -66,7 +66,7 @@ function overMoments(
   { recipe, bounds, moments }: ExamplePlan,
   rowsAt: (at: number, split: Split, within: readonly Touch[]) => Example[],
 ): Example[] {
-  const horizonMs = recipe.horizonDays * DAY_MS;
+  const horizonMs = daysMs(recipe.horizonDays);
   const ordered = touches.toSorted((a, b) => a.at - b.at);
   let begin = 0;
   return moments.flatMap((at) => {

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import type { DatasetDefinition } from '../../define/dataset.ts';
-import { DAY_MS } from '../../define/feature-window.ts';
+import { daysMs } from '../../define/feature-window.ts';
 import type { ModelDefinition } from '../../define/model.ts';
 import { versionOf } from '../../features/cell-rule.ts';
 import { sha256HexNow } from '../../platform/digest.ts';
@@ -69,9 +69,9 @@ export function splitBounds(
   { split, warmUpDays }: Pick<DatasetDefinition, 'split' | 'warmUpDays'>,
   { from, to }: { readonly from: number; readonly to: number },
 ): SplitBounds {
-  const test = to - split.testDays * DAY_MS;
-  const validation = test - split.validationDays * DAY_MS;
-  return { from: from + warmUpDays * DAY_MS, validation, test, to };
+  const test = to - daysMs(split.testDays);
+  const validation = test - daysMs(split.validationDays);
+  return { from: from + daysMs(warmUpDays), validation, test, to };
 }
 
 /**
@@ -93,9 +93,10 @@ export function momentsOf(
   { horizonDays, everyDays }: Pick<DatasetDefinition, 'horizonDays' | 'everyDays'>,
   { from, to }: SplitBounds,
 ): number[] {
-  const count = Math.floor((to - horizonDays * DAY_MS - from) / (everyDays * DAY_MS)) + 1;
+  const [horizonMs, everyMs] = [daysMs(horizonDays), daysMs(everyDays)];
+  const count = Math.floor((to - horizonMs - from) / everyMs) + 1;
   return Array.from(
     { length: Math.max(0, count) },
-    (_, index) => to - (horizonDays + (count - 1 - index) * everyDays) * DAY_MS,
+    (_, index) => to - horizonMs - (count - 1 - index) * everyMs,
   );
 }

@@ -28,7 +28,7 @@ export const Drift = z.strictObject({
   /** The verdict that found it, and the rows at the last one that did. */
   found: Verdict,
   lastRows: z.int(),
-  /** The training run that it began, or why it began none yet. Null if the model does not ask for runs on drift. */
+  /** The newest run that it began, and why the last attempt began none. Null if the model does not ask for runs on drift. */
   training: z
     .strictObject({ run: z.string().nullable(), why: z.string().nullable(), atMs: z.int() })
     .nullable(),
@@ -78,6 +78,17 @@ export class DriftWatch {
   get current(): Drift | undefined {
     const [newest] = this.#drifts;
     return newest?.untilMs === null ? newest : undefined;
+  }
+
+  /**
+   * Whether a run should be asked for: when a drift begins and, while verdicts find it, again after a pause. The first run
+   * may have seen too little of what has changed.
+   */
+  wantsTraining(nowMs: number, pauseMs: number): boolean {
+    const { current } = this;
+    if (current === undefined) return false;
+    const { training } = current;
+    return training === null || (this.#latest?.isDrifting === true && nowMs - training.atMs >= pauseMs);
   }
 
   /**

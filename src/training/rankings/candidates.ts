@@ -16,7 +16,9 @@ export type Repeats = Readonly<Record<string, readonly string[]>>;
 export async function* candidatePieces(work: RankingWork): Pieces<void> {
   const { definition, recipe, make, manifest, moments, run, ports } = work;
   const history = new ItemHistory();
-  for await (const { touches, events } of labelPages(recipe, manifest.spec, ports.history)) {
+  // Also of what happened before the rows.
+  const spec = { ...manifest.spec, from: null };
+  for await (const { touches, events } of labelPages(recipe, spec, ports.history)) {
     for (const touch of touches) history.add(touch);
     if (history.size > RUN_LIMITS.itemEventsMax)
       throw new TrainingRefused(

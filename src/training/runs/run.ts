@@ -54,6 +54,8 @@ export const TrainingRun = z.strictObject({
   endedMs: z.int().nullable(),
   /** Decides the snapshot: events that were stored later do not exist for it. */
   asOf: z.int(),
+  /** The first moment of label events that rows are made of; null for all. */
+  from: z.int().nullable().default(null),
   /** The number of the newest event when it began: later ones count for the next run. */
   lastSeq: z.int(),
   seed: z.int(),
@@ -90,7 +92,8 @@ export type NewRun = Pick<
 export function newRun(begun: NewRun): TrainingRun {
   return {
     ...begun,
-    ...{ state: 'queued', stage: 'queued', endedMs: null, dataset: null, progress: { done: 0, of: 0 } },
+    ...{ state: 'queued', stage: 'queued', endedMs: null, from: null, dataset: null },
+    progress: { done: 0, of: 0 },
     ...{ isKept: false, meanLabel: 0, gates: [], evaluation: null, version: null, isChallenger: false },
     ...{ failure: null, failures: 0, cost: NO_COST },
   };

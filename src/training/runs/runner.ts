@@ -4,6 +4,7 @@ import { Failure, isFailureCode, reasonOf } from '../../platform/failure.ts';
 import type { DatasetManifest } from '../datasets/manifest.ts';
 import { recipeDigest } from '../datasets/spec.ts';
 import { type DriftProfile, profileSteps } from '../drift/profile.ts';
+import { rankingFrom } from '../rankings/moments.ts';
 import { TrainingRefused } from '../refusal.ts';
 import {
   checkpointOf,
@@ -161,7 +162,8 @@ export class TrainingRunner {
         waitMs: 0,
       };
     }
-    return { run: inStage({ ...run, gates }, 'dataset'), waitMs: 0 };
+    const from = rankingFrom(definition, figures.history);
+    return { run: inStage({ ...run, gates, from }, 'dataset'), waitMs: 0 };
   }
 
   async #awaitDataset(run: TrainingRun): Promise<Stepped> {
@@ -171,7 +173,7 @@ export class TrainingRunner {
     if (dataset === undefined) throw new TrainingRefused('not_trainable', 'The model declares no dataset.');
     if (run.dataset === null) {
       const report = await datasets.begin({
-        ...{ model: run.model, asOf: run.asOf, from: null, to: null, knowledge: retraining.knowledge },
+        ...{ model: run.model, asOf: run.asOf, from: run.from, to: null, knowledge: retraining.knowledge },
         ...{ seed: run.seed, recipe: recipeDigest(definition, dataset) },
       });
       if (report === null)

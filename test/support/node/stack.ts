@@ -39,6 +39,12 @@ export interface Stack extends AsyncDisposable {
    * The local platform starts another, with the objects' storage. Do not run two stacks in one process then.
    */
   killRuntime(): void;
+  /**
+   * Another release of the worker takes the place of this one, over the same database and the same storage of the objects.
+   *
+   * @param main its entry module, relative to the repository.
+   */
+  deploy(main: string): Promise<void>;
   /** The holder of the key, who calls through the client of the product. */
   readonly caller: Caller;
   /** A request as it is, for what no client sends, and for callers with another key or none. */
@@ -63,6 +69,8 @@ export interface StackOptions {
   readonly assets?: string;
   /** Statements that make what the database has before Millrace comes. */
   readonly existing?: readonly string[];
+  /** An empty database of a Postgres server, which stays there; an embedded one in memory unless given. */
+  readonly databaseUrl?: string | undefined;
   /** Builds the worker from a configuration of wrangler and returns the folder; `builtWorker` unless given. */
   readonly build?: (configPath: string) => Promise<string>;
 }
@@ -74,13 +82,15 @@ export interface StackOptions {
  */
 export async function startStack(
   vars: Readonly<Record<string, string>> = {},
-  { capture = false, served = FIXTURE, existing = [], build, assets }: StackOptions = {},
+  { capture = false, served = FIXTURE, existing = [], build, assets, databaseUrl }: StackOptions = {},
 ): Promise<Stack> {
   const configPath = workerConfig(served.main, assets);
   const { catalog, migrationsDir, cachedPath } = served;
   const [prebuiltWorkerDir, database] = await Promise.all([
     build?.(configPath) ?? builtWorker(served.main, configPath),
-    memoryDatabase(migrationsDir).then(startDevDatabase),
+    databaseUrl === undefined
+      ? memoryDatabase(migrationsDir).then(startDevDatabase)
+      : startDevDatabase({ databaseUrl, migrationsDir }),
   ]);
   neonConfig.fetchEndpoint = () => database.endpoint;
   const client = neon(database.connectionString);
@@ -89,12 +99,11 @@ export async function startStack(
     const statements = captureStatements({ ...catalog, everything: EVERYTHING });
     await client.transaction(statements.map((statement) => client.query(statement)));
   }
-  const harness = createTestHarness({
+  const optionsOf = (worker: { configPath: string; prebuiltWorkerDir: string }) => ({
     root: ROOT,
     workers: [
       {
-        configPath,
-        prebuiltWorkerDir,
+        ...worker,
         // Filling ahead would hide what a test wants to see void; the one about it switches it on. On a machine that does
         // much else, a model's fallback would answer in tests of the model.
         vars: { WARMING: 'off', DEADLINE_MS: '10000', FEEDBACK_PAUSE_MS: '500', ...vars },
@@ -106,6 +115,7 @@ export async function startStack(
       },
     ],
   });
+  const harness = createTestHarness(optionsOf({ configPath, prebuiltWorkerDir }));
   const { url } = await harness.listen();
   let databaseIsUp = true;
   const stopDatabase = async () => {
@@ -124,6 +134,12 @@ export async function startStack(
     stopDatabase,
     killRuntime: () => {
       for (const pid of runtimePids()) process.kill(pid, 'SIGKILL');
+    },
+    deploy: async (main) => {
+      const other = workerConfig(main, assets);
+      await harness.update(
+        optionsOf({ configPath: other, prebuiltWorkerDir: await builtWorker(main, other) }),
+      );
     },
     caller: new Caller(url.href, KEY),
     fetch: async (path, init) => await fetch(new URL(path, url), init),

@@ -109,6 +109,11 @@ describe('the declaration of a dataset', () => {
       /^`horizonDays` is 0/,
     ],
     [
+      'a horizon of less than a second',
+      regression(dataset.ofPeriods({ ...of, split, horizonDays: 1e-6, everyDays: 1, measure: 'any' })),
+      /^`horizonDays` is 0.000001/,
+    ],
+    [
       'a test part that is shorter than a label',
       regression(
         dataset.ofPeriods({

@@ -44,6 +44,7 @@ describe('feedback', () => {
     [{ share: 0 }, 'share'],
     [{ share: 1.1 }, 'share'],
     [{ lateMinutes: -1 }, 'lateMinutes'],
+    [{ within: '0s' as const }, 'within "0s"'],
     [{ within: 'soon' as '1d' }, 'within "soon"'],
     [{ within: '1y' as const }, 'within "1y"'],
   ])('with %j is refused', (wrong, said) => {

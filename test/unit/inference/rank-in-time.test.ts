@@ -57,7 +57,7 @@ const away = (code: 'features_unavailable' | 'model_unavailable' | 'database_una
   throw new Failure(code, 'away');
 };
 
-interface World extends Partial<Pick<RankPorts, 'champion' | 'load'>> {
+interface World extends Partial<Pick<RankPorts, 'champion' | 'load' | 'watched'>> {
   readonly read?: () => Promise<FeatureRow[]>;
   /** The versions in memory. */
   readonly memory?: readonly LoadedModel[];
@@ -127,6 +127,16 @@ describe('a ranking whose champion was lost in the store', () => {
 });
 
 describe('a ranking', () => {
+  it('shows the row of the best candidate to who watches for drift, unless it was asked for some items', async () => {
+    const seen: unknown[] = [];
+    const watched: RankPorts['watched'] = ({ name }, version, row) => seen.push([name, version, row()]);
+    await ranked({ watched });
+    expect(seen).toEqual([['m', 'champion', { columns: ['x', '(score)'], values: [1, 1] }]]);
+    await ranked({ watched, items: ['a', 'b'] });
+    await ranked({ watched, load: async () => versionOf(CHAMPION, true), memory: PREVIOUS_IN_MEMORY });
+    expect(seen).toHaveLength(1);
+  });
+
   it.each<readonly [string, World, unknown[]]>([
     ["is the champion's", {}, ['model', undefined, 'champion', ['b', 'a']]],
     [

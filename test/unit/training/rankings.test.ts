@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Candidates } from '../../../src/define/candidates.ts';
 import { ItemHistory } from '../../../src/training/rankings/item-history.ts';
 import { modelList, repeatList } from '../../../src/training/rankings/lists.ts';
-import { rankingMoments } from '../../../src/training/rankings/moments.ts';
+import { rankingFrom, rankingMoments } from '../../../src/training/rankings/moments.ts';
 import { sampledItems } from '../../../src/training/rankings/rows.ts';
 
 const DAY_MS = 86_400_000;
@@ -100,6 +100,15 @@ describe('the lists of a query', () => {
   });
 });
 
+it('makes rows of no moments that it would not look at', () => {
+  const split = { validationDays: 10, testDays: 10 };
+  const dataset = { split, horizonDays: 2, everyDays: 1, warmUpDays: 5 } as never;
+  const history = { from: 0, to: 100 * DAY_MS };
+  expect(rankingFrom({ task: 'ranking', dataset }, history)).toBe((100 - 41) * DAY_MS);
+  expect(rankingFrom({ task: 'ranking', dataset }, { ...history, to: 41 * DAY_MS })).toBeNull();
+  expect(rankingFrom({ task: 'regression', dataset }, history)).toBeNull();
+});
+
 it('looks at the newest moments of each part', () => {
   const at = (day: number) => day * DAY_MS;
   const bounds = { from: at(0), validation: at(30), test: at(40), to: at(50) };
@@ -107,6 +116,6 @@ it('looks at the newest moments of each part', () => {
   const days = (of: string) =>
     moments.filter(({ split }) => split === of).map((moment) => moment.at / DAY_MS);
   expect(days('train')).toEqual([17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28]);
-  expect(days('validation')).toEqual([35, 36, 37, 38]);
-  expect(days('test')).toEqual([45, 46, 47, 48]);
+  expect(days('validation')).toEqual([31, 32, 33, 34, 35, 36, 37, 38]);
+  expect(days('test')).toEqual([41, 42, 43, 44, 45, 46, 47, 48]);
 });

@@ -176,6 +176,10 @@ const FeatureRows = z.object({
     z.object({ features: z.record(z.string(), z.object({ value: z.unknown(), status: z.string() })) }),
   ),
 });
+const Lineage = z.object({
+  nodes: z.array(z.object({ id: z.string(), attributes: z.record(z.string(), z.unknown()) })),
+  edges: z.array(z.object({ from: z.string(), to: z.string(), relation: z.string() })),
+});
 const FeastRows = z.object({ results: z.array(z.object({ values: z.array(z.unknown()) })) });
 
 it('serves columns of a station as features, which a change by anybody changes at once, and no other station', async () => {
@@ -217,6 +221,24 @@ it('serves columns of a station as features, which a change by anybody changes a
   });
   const { results } = FeastRows.parse(feast.json);
   expect(results.map(({ values }) => values)).toEqual([[103], ['Old Town'], [20]]);
+  // Who asks what a feature is made of is led to the changes of the row, and from a change to what it went into.
+  const walk = async (path: string) => {
+    const { json } = await stack.caller.ask('GET', `/v1/lineage/${path}`);
+    return Lineage.parse(json);
+  };
+  const made = await walk('feature/station:101?direction=up');
+  const changes = made.nodes.filter(({ attributes }) => attributes['type'] === 'millrace.row.station.v1');
+  expect(changes).toHaveLength(3);
+  const [{ id: change = '' } = {}] = changes;
+  expect(made.edges).toEqual(
+    expect.arrayContaining([
+      { from: change, to: 'feature:station:101', relation: 'folded-into' },
+      { from: 'source:/millrace/rows', to: change, relation: 'sent' },
+      { from: 'dataset:stations', to: change, relation: 'recorded-from' },
+    ]),
+  );
+  const used = await walk(`event/${change.slice('event:'.length)}?direction=down`);
+  expect(used.nodes.map(({ id }) => id)).toContain('feature:station:101');
   await stack.sql(`insert into stations (id, name, district, capacity) values (104, 'Gone', 'Old Town', 5)`);
   await eventually(
     () => read(['104']),

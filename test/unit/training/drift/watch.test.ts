@@ -58,7 +58,9 @@ describe('a watch', () => {
     const { current } = watch;
     expect(current).toMatchObject({ sinceMs: NOW + 1, untilMs: null, training: null });
     expect(['normal', 'related', SCORE]).toContain(current?.found.column);
+    expect(watch.wantsTraining(NOW + 1, 60)).toBe(true);
     watch.asked({ run: null, why: 'debounced', atMs: NOW + 2 });
+    expect([61, 62].map((ms) => watch.wantsTraining(NOW + ms, 60))).toEqual([false, true]);
     watch.add(COLUMNS, rows(50, 4, { mean: 2 }), NOW + 3);
     const training = { run: null, why: 'debounced', atMs: NOW + 2 };
     expect(watch.state.drifts).toEqual([{ ...current, lastRows: 750, training }]);
@@ -66,7 +68,7 @@ describe('a watch', () => {
     watch.add(COLUMNS, rows(900, 5), NOW + 4);
     expect(watch.state.drifts).toHaveLength(1);
     watch.add(COLUMNS, rows(1_500, 6), NOW + 5);
-    expect(watch.current).toBeUndefined();
+    expect([watch.current, watch.wantsTraining(NOW + 99, 60)]).toEqual([undefined, false]);
     expect(watch.state.drifts).toMatchObject([{ sinceMs: NOW + 1, untilMs: NOW + 5 }]);
   });
 

@@ -6,7 +6,7 @@ import { runtimePids } from '../../../../bench/support/runtime.ts';
 
 const MB = 1024 * 1024;
 const SAMPLE_MS = 2_000;
-/** An isolate that the runtime has evicted does not answer. */
+/** An isolate that the runtime has evicted does not answer, nor one that is busy for longer. */
 const ANSWER_MS = 1_000;
 /** The default of SQLite's `cache_size`, for each database. */
 const SQLITE_CACHE_MB = 2;
@@ -35,7 +35,8 @@ interface Sample {
 
 /**
  * The resident memory of the runtime's process by its parts. What no part has is the native allocator's, which does not
- * return memory to the system: buffers of messages and connections, at their highest.
+ * return memory to the system: buffers of messages and connections, at their highest. On a busy machine the heap of an
+ * isolate that does not answer in time is among it.
  */
 export async function watchMemory(inspector: URL, worker: string) {
   const pid = runtimePids().at(-1);

@@ -5,6 +5,7 @@ import type { ClockMoment } from '../../src/define/view.ts';
 import type { ShardDigest } from '../../src/features/digest.ts';
 import { cellsOf, type FoldableEvent } from '../../src/features/fold.ts';
 import { countOf, shardOf } from '../../src/features/layout.ts';
+import { answerMoves } from '../../src/features/moved-answers.ts';
 import type { OldVersion } from '../../src/features/old-versions.ts';
 import type { Announcement, Told } from '../../src/features/open-folds.ts';
 import { notReady, readRow } from '../../src/features/read.ts';
@@ -111,12 +112,15 @@ export class FeatureShard extends DurableObject {
 
   /** All features of some keys as of `now`, in the order of the keys. */
   async read(entity: string, keys: readonly string[], now: number): Promise<FeatureRow[]> {
-    const { rows } = await this.readWithFolds(entity, keys, now);
-    return [...rows];
+    return [...this.#read(entity, keys, now).rows];
   }
 
   /** As `read`, with the folds that the rows show. */
   async readWithFolds(entity: string, keys: readonly string[], now: number): Promise<ShardRead> {
+    return this.#read(entity, keys, now);
+  }
+
+  #read(entity: string, keys: readonly string[], now: number): ShardRead {
     if (keys.length > READ_KEYS_MAX) throw new RangeError(`A call reads at most ${READ_KEYS_MAX} keys.`);
     const features = this.#adopted(entity);
     const { waiting } = this.#store;
@@ -280,3 +284,6 @@ export class FeatureShard extends DurableObject {
     return features;
   }
 }
+
+// A method that calls another one of these would get its answer: they share private ones.
+answerMoves(FeatureShard);

@@ -1,6 +1,7 @@
 import type { FillGatePort } from '../cache/fill-gate.ts';
 import { gateIn, poolOf } from '../cache/gate-pool.ts';
 import { ENTER_TIMEOUT_MS } from '../cache/single-flight.ts';
+import { throwingMoves } from '../features/moved-answers.ts';
 import { ASK_TIMEOUT_MS } from '../limits/budgets.ts';
 import { peerStub } from '../platform/peer.ts';
 import type { Region, RequestPlace } from '../platform/regions.ts';
@@ -60,7 +61,7 @@ export function regionalClock(env: Pick<Env, 'TAG_CLOCK'>, region: Region) {
 
 /** A shard by its name, `<entity>/<n>`. */
 export function featureShard(env: Pick<Env, 'FEATURE_SHARD'> & DatabasePlace, shard: string) {
-  return besideDatabase('feature-shard', env, [env.FEATURE_SHARD, shard], {
+  const stub = besideDatabase('feature-shard', env, [env.FEATURE_SHARD, shard], {
     default: LONG_MS,
     read: READ_MS,
     readWithFolds: READ_MS,
@@ -69,6 +70,7 @@ export function featureShard(env: Pick<Env, 'FEATURE_SHARD'> & DatabasePlace, sh
     announced: WRITE_MS,
     foldedEvents: REPORT_MS,
   });
+  return throwingMoves(stub);
 }
 
 export function outboxRelay(env: Pick<Env, 'OUTBOX_RELAY'> & DatabasePlace) {

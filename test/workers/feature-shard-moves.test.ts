@@ -3,6 +3,7 @@ import { env } from 'cloudflare:workers';
 import { beforeAll, expect, it } from 'vitest';
 import type { FoldableEvent } from '../../src/features/fold.ts';
 import { askEveryShard, KnownMoves, moveIn, shardOf, shardsOf } from '../../src/features/layout.ts';
+import { throwingMoves } from '../../src/features/moved-answers.ts';
 import { foldEvents, readFeatures } from '../../src/features/shards.ts';
 import { catalog } from '../support/catalog/index.ts';
 import { serveEntity } from '../support/workers/serve-features.ts';
@@ -20,7 +21,8 @@ function bought(seq: number): FoldableEvent {
   return { seq, type: 'shop.purchase.v1', occurredAt: NOW - seq, data };
 }
 
-const named = (shard: string) => env.FEATURE_SHARD.getByName(shard);
+const raw = (shard: string) => env.FEATURE_SHARD.getByName(shard);
+const named = (shard: string) => throwingMoves(raw(shard));
 /** The shards as an isolate uses them that knows of no move. */
 const shardsFor = (moves = new KnownMoves()) => ({
   moves,
@@ -46,12 +48,15 @@ it('objects leave their keys to more objects across an eviction, and tell caller
   for (const shard of next) await named(shard).openBackfill('customer', RUN);
   for (const shard of old) await named(shard).openMove('customer', TO);
   const first = shardOf('customer', KEYS[0] ?? '');
-  await evictDurableObject(named(first));
+  await evictDurableObject(raw(first));
   // What the object refuses survives the eviction and the call between two objects.
   const refused = await named(first)
     .fold(first, 'customer', [bought(12)])
     .then(() => undefined, moveIn);
   expect(refused).toEqual({ state: 'copied', shards: TO });
+  // It crosses the call as an answer: the platform logs what an object throws as uncaught.
+  const answered: unknown = await raw(first).fold(first, 'customer', [bought(12)]);
+  expect(answered).toEqual({ shardMoved: { state: 'copied', shards: TO } });
   // An event that comes meanwhile is folded into both.
   const { parts } = await fold([bought(31)], stale);
   expect(parts.map(({ shard }) => shard).sort()).toEqual(
@@ -67,7 +72,7 @@ it('objects leave their keys to more objects across an eviction, and tell caller
     );
   // One old object has left its keys, the others have not yet.
   expect(await named(first).endMove('customer', TO)).toBe(true);
-  await evictDurableObject(named(first));
+  await evictDurableObject(raw(first));
   expect(await read(stale)).toEqual(before);
   for (const shard of old) expect(await named(shard).endMove('customer', TO)).toBe(true);
   for (const moves of [stale, new KnownMoves()]) expect(await read(moves)).toEqual(before);
@@ -80,7 +85,7 @@ it('objects leave their keys to more objects across an eviction, and tell caller
 });
 
 it('an object that has left its keys deletes its cells in steps, and keeps where the keys are', async () => {
-  const first = named(shardOf('customer', KEYS[0] ?? ''));
+  const first = raw(shardOf('customer', KEYS[0] ?? ''));
   while (await runDurableObjectAlarm(first)) await new Promise((resolve) => setTimeout(resolve, 1));
   const rows = await runInDurableObject(first, (_, { storage: { sql } }) =>
     ['cells', 'folded', 'layers', 'generations'].map((table) =>

@@ -21,16 +21,18 @@ export interface RankingMoment {
  * Unix epoch; null for all of them.
  *
  * @param history the bounds of the label events; null without any.
+ * @param asOf the moment of the snapshot: the newest label events may be later.
  */
 export function rankingFrom(
   { task, dataset }: Pick<ModelDefinition, 'task' | 'dataset'>,
   history: { readonly from: number; readonly to: number } | null,
+  asOf: number,
 ): number | null {
   if (task !== 'ranking' || dataset === undefined || history === null) return null;
   const { split, horizonDays, everyDays, warmUpDays } = dataset;
   const days =
     split.testDays + split.validationDays + 2 * horizonDays + TRAINING_MOMENTS_MAX * everyDays + warmUpDays;
-  const from = history.to - daysMs(days);
+  const from = Math.min(history.to, asOf) - daysMs(days);
   return from > history.from ? from : null;
 }
 

@@ -162,7 +162,7 @@ export class TrainingRunner {
         waitMs: 0,
       };
     }
-    const from = rankingFrom(definition, figures.history);
+    const from = rankingFrom(definition, figures.history, run.asOf);
     return { run: inStage({ ...run, gates, from }, 'dataset'), waitMs: 0 };
   }
 

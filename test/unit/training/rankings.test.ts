@@ -104,9 +104,11 @@ it('makes rows of no moments that it would not look at', () => {
   const split = { validationDays: 10, testDays: 10 };
   const dataset = { split, horizonDays: 2, everyDays: 1, warmUpDays: 5 } as never;
   const history = { from: 0, to: 100 * DAY_MS };
-  expect(rankingFrom({ task: 'ranking', dataset }, history)).toBe((100 - 41) * DAY_MS);
-  expect(rankingFrom({ task: 'ranking', dataset }, { ...history, to: 41 * DAY_MS })).toBeNull();
-  expect(rankingFrom({ task: 'regression', dataset }, history)).toBeNull();
+  const from = (to: number, task: 'ranking' | 'regression' = 'ranking') =>
+    rankingFrom({ task, dataset }, { ...history, to }, 100 * DAY_MS);
+  expect(from(100 * DAY_MS)).toBe((100 - 41) * DAY_MS);
+  expect(from(200 * DAY_MS)).toBe((100 - 41) * DAY_MS);
+  expect([from(41 * DAY_MS), from(100 * DAY_MS, 'regression')]).toEqual([null, null]);
 });
 
 it('looks at the newest moments of each part', () => {

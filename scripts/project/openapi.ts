@@ -6,7 +6,7 @@ import { systemTime } from '../../src/platform/clock.ts';
 
 /** The OpenAPI document of a catalog, as a worker that serves it answers `GET /openapi.json`. */
 export async function openApiOf(catalog: Catalog): Promise<unknown> {
-  const app = createApp({ catalog, viewsOf: noPorts, portsOf: () => PORTS });
+  const app = createApp({ catalog, viewsOf: noPorts, portsOf: () => PORTS, countRequest: () => undefined });
   const response = await app.request('/openapi.json', {}, {}, NO_CONTEXT);
   if (!response.ok) throw new Error(`The document could not be made: ${await response.text()}`);
   return await response.json();

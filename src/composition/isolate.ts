@@ -127,6 +127,15 @@ export class Isolate {
     this.#bound.set(bindings, made);
     return made;
   }
+
+  /** What counts requests; undefined if the bindings are wrong, which the answer to every request says. */
+  countingOf(bindings: object, asked: Asked['req']): Observation | undefined {
+    try {
+      return (this.#bound.get(bindings) ?? this.of(bindings, { req: asked })).observation;
+    } catch {
+      return undefined;
+    }
+  }
 }
 
 /** The part of hono's context that names the host of a request. */

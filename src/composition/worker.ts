@@ -14,6 +14,7 @@ export function appOf(isolate: Isolate) {
     catalog: isolate.catalog,
     viewsOf: isolate.viewsOf,
     portsOf: (c) => new RequestPorts(isolate.of(c.env, c), new RequestScope(c.req.raw, c.executionCtx)),
+    countRequest: (counted, request, env, ctx) => isolate.countingOf(env, request)?.requested(counted, ctx),
   });
 }
 

@@ -11,6 +11,7 @@ import { audited, auditedSteps, changesAreAudited } from './audit/action.ts';
 import type { ActionPorts } from './audit/ports.ts';
 import { type AppEnv, type Gateway, type PortsOf, type ReadContext, requestIdOf } from './context.ts';
 import { Cors, readableByPages } from './cors.ts';
+import { type CountRequest, RouteLabels } from './counted-requests.ts';
 import type { DeprecationPorts } from './deprecation.ts';
 import { idempotent } from './idempotency/middleware.ts';
 import type { IdempotencyPort } from './idempotency/port.ts';
@@ -112,6 +113,7 @@ export interface GatewayHost {
   readonly viewsOf: (c: ReadContext) => ViewPorts;
   /** Creates a part of the ports only when a route asks for it. */
   readonly portsOf: PortsOf<GatewayPorts>;
+  readonly countRequest: CountRequest;
 }
 
 /**
@@ -119,7 +121,7 @@ export interface GatewayHost {
  * overlaps with another, hono abandons its fastest router for all routes of that app, and every warm hit would be
  * slower.
  */
-export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHono<AppEnv> {
+export function createApp({ catalog, viewsOf, portsOf, countRequest }: GatewayHost): OpenAPIHono<AppEnv> {
   const app = new OpenAPIHono<AppEnv>();
   const known = new KnownReads();
   /** All other routes. One OpenAPI document describes both apps. */
@@ -208,7 +210,10 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
   registerUncached(uncached, gateway, portsOf);
 
   registerDescriptions(uncached, gateway, (c) => portsOf(c).inventory);
-  app.fetch = fetchKnownFirst(app.fetch, known, failed);
+  app.fetch = fetchKnownFirst(app.fetch, known, failed, {
+    count: countRequest,
+    routes: new RouteLabels([app, uncached]),
+  });
   return app;
 }
 

@@ -1,6 +1,8 @@
 import { Hono } from 'hono';
+import { systemNow } from '../platform/clock.ts';
 import type { Asked } from './cached-routes.ts';
 import type { AppEnv, ReadContext } from './context.ts';
+import type { CountRequest, RouteLabels } from './counted-requests.ts';
 
 /** The most addresses that an isolate keeps, and the longest of them: with their inputs, some megabytes at most. */
 const ADDRESSES_MAX = 8_192;
@@ -13,6 +15,8 @@ const ADDRESS_CHARACTERS_MAX = 512;
 export type AnswerRead = (c: ReadContext, ask: () => Asked) => Response | Promise<Response>;
 
 interface KnownRead {
+  /** The path of its route, as the OpenAPI document has it. */
+  readonly route: string;
   readonly ask: () => Asked;
   readonly answer: AnswerRead;
 }
@@ -25,14 +29,17 @@ export class KnownReads {
     return this.#reads.get(url);
   }
 
-  /** @returns `asked`. */
-  remember(url: string, asked: Asked, answer: AnswerRead): Asked {
+  /**
+   * @param route its path, as the OpenAPI document has it.
+   * @returns `asked`.
+   */
+  remember(url: string, route: string, asked: Asked, answer: AnswerRead): Asked {
     if (url.length > ADDRESS_CHARACTERS_MAX) return asked;
     for (const oldest of this.#reads.keys()) {
       if (this.#reads.size < ADDRESSES_MAX) break;
       this.#reads.delete(oldest);
     }
-    this.#reads.set(url, { ask: () => asked, answer });
+    this.#reads.set(url, { route, ask: () => asked, answer });
     return asked;
   }
 }
@@ -61,7 +68,7 @@ type Fetch = Hono<AppEnv>['fetch'];
 /**
  * The handler of an app whose cached reads skip hono once their addresses are known. Routing, and the address that the
  * runtime makes anew each time it is asked for, cost a warm hit a seventh of its time. An error of a read becomes the
- * answer that `failed` makes of it, as in the app.
+ * answer that `failed` makes of it, as in the app. Every answer is counted.
  *
  * @param routed the handler of the app itself.
  */
@@ -69,6 +76,7 @@ export function fetchKnownFirst(
   routed: Fetch,
   known: KnownReads,
   failed: Parameters<Hono<AppEnv>['onError']>[0],
+  { count, routes }: { readonly count: CountRequest; readonly routes: RouteLabels },
 ): Fetch {
   const thrown = new WeakMap<Request, unknown>();
   const failing = new Hono<AppEnv>();
@@ -77,18 +85,29 @@ export function fetchKnownFirst(
     throw thrown.get(c.req.raw);
   });
   return (request, env, ctx) => {
+    const startedMs = systemNow();
     const url = request.method === 'GET' ? request.url : '';
     const read = known.get(url);
-    if (read === undefined || env === undefined || ctx === undefined) return routed(request, env, ctx);
-    const fail = (error: unknown) => {
-      thrown.set(request, error);
-      return failing.fetch(request, env, ctx);
+    if (env === undefined || ctx === undefined) return routed(request, env, ctx);
+    const counted = (answer: Response): Response => {
+      const [method, route] = read === undefined ? routes.of(request) : (['GET', read.route] as const);
+      count([method, route, answer.status, startedMs], request, env, ctx);
+      return answer;
     };
+    if (read === undefined) {
+      const answer = routed(request, env, ctx);
+      return answer instanceof Promise ? answer.then(counted) : counted(answer);
+    }
+    const fail = async (error: unknown) => {
+      thrown.set(request, error);
+      return counted(await failing.fetch(request, env, ctx));
+    };
+    let answer: Response | Promise<Response>;
     try {
-      const answer = read.answer(new RoutedRead(request, url, env, ctx), read.ask);
-      return answer instanceof Promise ? answer.catch(fail) : answer;
+      answer = read.answer(new RoutedRead(request, url, env, ctx), read.ask);
     } catch (error) {
       return fail(error);
     }
+    return answer instanceof Promise ? answer.then(counted, fail) : counted(answer);
   };
 }

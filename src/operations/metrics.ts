@@ -1,5 +1,6 @@
 import { type CounterReport, type CounterSample, DROPPED, WINDOWS_MINUTES } from '../platform/counters.ts';
-import { PEER_CALLS } from '../platform/peer.ts';
+import { DURATION_BOUNDS_MS, type DurationNames, UNBOUNDED } from '../platform/durations.ts';
+import { PEER_CALLS, PEER_DURATIONS } from '../platform/peer.ts';
 import { consistencyOf, PROBE_SAMPLES } from './consistency.ts';
 import { DEPRECATED_REQUESTS, withoutPrincipals } from './deprecations.ts';
 import { byView, CACHE_ANSWERS, CACHE_FILLS, ratioOf } from './hit-ratio.ts';
@@ -11,13 +12,20 @@ import {
   ROLLOUT_LOST,
   SERVED_LOGGED,
 } from './observation.ts';
+import { REQUEST_DURATIONS, REQUESTS } from './requests.ts';
 
 /** A metric with its series, as in the text format. */
 export interface Metric {
   readonly name: string;
   readonly help: string;
-  readonly type: 'counter' | 'gauge';
-  readonly series: readonly { readonly labels: Readonly<Record<string, string>>; readonly value: number }[];
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly series: readonly MetricSeries[];
+}
+interface MetricSeries {
+  /** What the series of a histogram adds to the name of the metric. */
+  readonly suffix?: '_bucket' | '_count' | '_sum';
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
 }
 
 /** Prometheus' text format, version 0.0.4. */
@@ -35,14 +43,59 @@ const COUNTER_HELP: Readonly<Record<string, string>> = {
   [ROLLOUT_LOST]: 'Requests that the comparison of a rollout lacks, because a report failed.',
   [SERVED_LOGGED]: 'Served predictions of the share that is logged, by outcome: logged or lost.',
   [LINEAGE_LOST]: 'Runs and predictions that lineage could not store, by reason.',
-  [PEER_CALLS]: 'Calls of the isolates to other services, by peer and outcome.',
+  [PEER_CALLS]: 'Calls of the isolates to other services and the database, by peer and outcome.',
+  [REQUESTS]: 'Requests, by method, route and status.',
   [PROBE_SAMPLES]: 'Answers from the cache that were compared with the origin, by verdict.',
 };
+
+const HISTOGRAMS: readonly (readonly [DurationNames, string])[] = [
+  [REQUEST_DURATIONS, 'Time from the arrival of a request to the head of its answer, by method and route.'],
+  [PEER_DURATIONS, 'Time of calls to other services and the database, whatever their outcome, by peer.'],
+];
+/** Counters that are shown as a part of a histogram only. */
+const OF_HISTOGRAMS: ReadonlySet<string> = new Set(HISTOGRAMS.flatMap(([{ bucket, sum }]) => [bucket, sum]));
+const BOUNDS = [...DURATION_BOUNDS_MS.map((ms) => String(ms / 1_000)), UNBOUNDED];
+
+/** A histogram of the text format: its buckets are cumulative, and there is each of them. */
+function histogramOf(
+  { bucket, sum, histogram }: DurationNames,
+  help: string,
+  totals: readonly CounterSample[],
+): Metric {
+  const groups = new Map<
+    string,
+    { labels: CounterSample['labels']; counts: Map<string, number>; ms: number }
+  >();
+  for (const { name, labels, value } of totals) {
+    if (name !== bucket && name !== sum) continue;
+    const { le, ...of } = labels;
+    const key = JSON.stringify(of);
+    const group = groups.get(key) ?? { labels: of, counts: new Map<string, number>(), ms: 0 };
+    groups.set(key, group);
+    if (le === undefined) group.ms = value;
+    else group.counts.set(le, value);
+  }
+  const series = [...groups.values()].flatMap(({ labels, counts, ms }): MetricSeries[] => {
+    let count = 0;
+    const buckets = BOUNDS.map((le) => {
+      count += counts.get(le) ?? 0;
+      return { suffix: '_bucket', labels: { ...labels, le }, value: count } as const;
+    });
+    return [
+      ...buckets,
+      { suffix: '_sum', labels, value: ms / 1_000 },
+      { suffix: '_count', labels, value: count },
+    ];
+  });
+  return { name: histogram, help, type: 'histogram', series };
+}
 
 /** All counters, and the ratios derived from them in each window. */
 export function metricsOf(report: CounterReport): Metric[] {
   const totals = withoutPrincipals(report.totals);
-  const names = [...new Set(totals.map(({ name }) => name))].sort();
+  const names = [...new Set(totals.map(({ name }) => name))]
+    .filter((name) => !OF_HISTOGRAMS.has(name))
+    .sort();
   const counters = names.map(
     (name): Metric => ({
       name,
@@ -51,7 +104,8 @@ export function metricsOf(report: CounterReport): Metric[] {
       series: totals.filter((sample) => sample.name === name),
     }),
   );
-  return [...counters, ...gaugesOf(report)];
+  const histograms = HISTOGRAMS.map(([names, help]) => histogramOf(names, help, totals));
+  return [...counters, ...histograms.filter(({ series }) => series.length > 0), ...gaugesOf(report)];
 }
 
 function gaugesOf({ windows, isolates }: CounterReport): Metric[] {
@@ -108,7 +162,7 @@ export function metricsText(metrics: readonly Metric[]): string {
   const lines = metrics.flatMap(({ name, help, type, series }) => [
     `# HELP ${name} ${help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')}`,
     `# TYPE ${name} ${type}`,
-    ...series.map(({ labels, value }) => `${name}${labelsText(labels)} ${value}`),
+    ...series.map(({ suffix = '', labels, value }) => `${name}${suffix}${labelsText(labels)} ${value}`),
   ]);
   return `${lines.join('\n')}\n`;
 }

@@ -8,6 +8,7 @@ import type { Random } from '../platform/random.ts';
 import { PROBE_SAMPLES } from './consistency.ts';
 import { DeprecatedUse } from './deprecations.ts';
 import { CACHE_ANSWERS, CACHE_FILLS } from './hit-ratio.ts';
+import { type RequestCount, RequestCounts } from './requests.ts';
 
 /** How an answer was produced: the labels of `millrace_cache_answers_total`. */
 export interface AnswerLabels {
@@ -97,6 +98,7 @@ export class Observation {
   readonly #answers = new AnswerCounts();
   readonly #counters = new Counters();
   readonly #deprecated = new DeprecatedUse();
+  readonly #requests = new RequestCounts();
   readonly #flush: CounterFlush;
   readonly #probe: Probe;
   readonly #now: Now;
@@ -128,9 +130,17 @@ export class Observation {
   answered(request: ReadRequest, answer: CachedAnswer, context: ProbeContext): void {
     this.#answers.record(request.view, answer);
     if (this.#random() < this.#share) this.#probe.sample(request, answer, context);
+  }
+
+  /** Counts a request, and sends the counts if they are due. Call it for every request; it runs on every hit. */
+  requested(
+    [method, route, status, startedMs]: RequestCount,
+    ctx: { waitUntil(work: Promise<unknown>): void },
+  ): void {
     const nowMs = this.#now();
+    this.#requests.record(method, route, status, nowMs - startedMs);
     if (nowMs >= this.#flush.dueAtMs)
-      context.keepAlive(this.#flush.flush(nowMs, () => this.#drain(), this.#send));
+      ctx.waitUntil(this.#flush.flush(nowMs, () => this.#drain(), this.#send));
   }
 
   /** Counts a read of the origin. Call it for every such read. */
@@ -177,7 +187,11 @@ export class Observation {
     this.#answers.drain((view, labels, count) =>
       this.#counters.add(CACHE_ANSWERS, { view, ...labels }, count),
     );
-    for (const { name, labels, value } of [...drainPeerCalls(), ...this.#deprecated.drain()])
+    for (const { name, labels, value } of [
+      ...this.#requests.drain(),
+      ...drainPeerCalls(),
+      ...this.#deprecated.drain(),
+    ])
       this.#counters.add(name, labels, value);
     return { counters: this.#counters.drain(), memoryBytes: this.#memoryBytes() };
   }

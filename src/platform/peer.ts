@@ -1,5 +1,6 @@
-import { withTimeout } from './clock.ts';
+import { systemNow, withTimeout } from './clock.ts';
 import type { CounterSample } from './counters.ts';
+import { Durations, durationNames } from './durations.ts';
 import { Failure, isFailureCode } from './failure.ts';
 
 /** The services that a worker calls, each by the name that metrics and logs use. */
@@ -45,11 +46,19 @@ export class PeerTimeout extends Error {
 
 /** The counter of all calls. */
 export const PEER_CALLS = 'millrace_peer_calls_total';
+/** How long the calls took, whatever their outcome. */
+export const PEER_DURATIONS = durationNames('millrace_peer_call');
+
+/** The peers, and the database, whose client has deadlines of its own. */
+type Dependency = Peer | 'database';
 
 export type PeerOutcome = 'ok' | 'failed' | 'timeout';
 
-/** Calls of this isolate since they were last drained, by peer and outcome. */
-const calls = new Map<string, { readonly peer: Peer; readonly outcome: PeerOutcome; calls: number }>();
+/** Calls of this isolate since they were last drained. */
+const calls = new Map<
+  Dependency,
+  { readonly byOutcome: Map<PeerOutcome, number>; readonly durations: Durations }
+>();
 
 /**
  * Calls a peer: within a deadline, counted, and with the failure that the peer has thrown. Every call to another service
@@ -60,12 +69,13 @@ const calls = new Map<string, { readonly peer: Peer; readonly outcome: PeerOutco
  * @throws PeerTimeout after the deadline; the peer's `Failure`; or the error of the call.
  */
 export async function callPeer<T>(peer: Peer, deadlineMs: number, call: () => Promise<T>): Promise<T> {
+  const startedMs = systemNow();
   try {
     const answer = await withTimeout(call(), deadlineMs, () => new PeerTimeout(peer, deadlineMs));
-    count(peer, 'ok');
+    countCall(peer, 'ok', systemNow() - startedMs);
     return answer;
   } catch (error) {
-    count(peer, error instanceof PeerTimeout ? 'timeout' : 'failed');
+    countCall(peer, error instanceof PeerTimeout ? 'timeout' : 'failed', systemNow() - startedMs);
     throw revived(error);
   }
 }
@@ -93,20 +103,27 @@ export function peerStub<Stub extends object>(
 
 /** The calls since the last call of this function, as counters. */
 export function drainPeerCalls(): CounterSample[] {
-  const drained = [...calls.values()].map(({ peer, outcome, calls: value }) => ({
-    name: PEER_CALLS,
-    labels: { peer, outcome },
-    value,
-  }));
+  const drained = [...calls].flatMap(([peer, { byOutcome, durations }]) => [
+    ...[...byOutcome].map(([outcome, value]) => ({ name: PEER_CALLS, labels: { peer, outcome }, value })),
+    ...durations.samples(PEER_DURATIONS, { peer }),
+  ]);
   calls.clear();
   return drained;
 }
 
-function count(peer: Peer, outcome: PeerOutcome): void {
-  const key = `${peer}/${outcome}`;
-  const known = calls.get(key);
-  if (known === undefined) calls.set(key, { peer, outcome, calls: 1 });
-  else known.calls += 1;
+/**
+ * Counts a call.
+ *
+ * @param ms from the call to the whole answer, in milliseconds.
+ */
+export function countCall(peer: Dependency, outcome: PeerOutcome, ms: number): void {
+  let counted = calls.get(peer);
+  if (counted === undefined) {
+    counted = { byOutcome: new Map(), durations: new Durations() };
+    calls.set(peer, counted);
+  }
+  counted.byOutcome.set(outcome, (counted.byOutcome.get(outcome) ?? 0) + 1);
+  counted.durations.add(ms);
 }
 
 /** An error that has crossed an RPC is no longer of its class: a `Failure` is made again from its fields. */

@@ -1,4 +1,6 @@
+import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { PROMTOOL, PROMTOOL_TITLE } from '../support/node/promtool.ts';
 import { eventually, type Stack, startStack } from '../support/node/stack.ts';
 
 let stack: Stack;
@@ -56,6 +58,49 @@ describe('the statistics of the cache', () => {
   it('need the key', async () => {
     for (const path of ['/metrics', '/v1/admin/cache/stats'])
       expect((await stack.fetch(path)).status).toBe(401);
+  });
+});
+
+describe('the requests of each route', () => {
+  it('are counted by status, with the time that they and the calls of other services took', async () => {
+    await put('R2', 1);
+    expect((await get('/v1/products/never-made')).status).toBe(404);
+    expect((await get('/v1/no/such/route')).status).toBe(404);
+    const refused = await stack.caller.ask('PUT', '/v1/products/R2', { json: { unitPrice: 'x' } });
+    expect(refused.status).toBe(400);
+    const text = await eventually(
+      async () => {
+        await get('/v1/products/R2');
+        return await metrics();
+      },
+      (shown) => shown.includes('method="PUT",route="/v1/products/{sku}",status="400"'),
+    );
+    const requests = (method: string, route: string, code: number) =>
+      Number(
+        new RegExp(
+          `^millrace_http_requests_total\\{method="${method}",route="${route}",status="${code}"\\} (\\d+)$`,
+          'm',
+        ).exec(text)?.[1],
+      );
+    expect(requests('PUT', '/v1/products/\\{sku\\}', 400)).toBe(1);
+    expect(requests('GET', '/v1/products/\\{sku\\}', 404)).toBeGreaterThan(0);
+    expect(requests('GET', '\\(none\\)', 404)).toBe(1);
+    expect(text).not.toContain('never-made');
+    for (const series of [
+      'millrace_http_request_duration_seconds_count{method="PUT",route="/v1/products/{sku}"}',
+      'millrace_peer_calls_total{outcome="ok",peer="database"}',
+      'millrace_peer_call_duration_seconds_bucket{peer="database",le="+Inf"}',
+      'millrace_peer_call_duration_seconds_count{peer="root-clock"}',
+    ])
+      expect(text).toContain(`${series} `);
+  }, 30_000);
+
+  it.skipIf(PROMTOOL === undefined)(`pass ${PROMTOOL_TITLE}`, async () => {
+    const checked = spawnSync(PROMTOOL ?? '', ['check', 'metrics'], {
+      input: await metrics(),
+      encoding: 'utf8',
+    });
+    expect([checked.status, checked.stderr, checked.stdout]).toEqual([0, '', '']);
   });
 });
 

@@ -14,6 +14,13 @@ const RUNS = 3;
  * so each of them may contain a save.
  */
 const BY_TIME_ALONE = /^durable-objects\/cache-stats\//;
+/** The first request after five seconds sends the counts of the isolate: some runs of an event have it, and others not. */
+const SENDING_COUNTS: ReadonlySet<string> = new Set([
+  'src/platform/counters.ts',
+  'src/operations/deprecations.ts',
+  'src/cache/tiers/memory.ts',
+  'src/features/row-cache.ts',
+]);
 /** How long an event may take, in milliseconds. */
 const EVENT_MS_MAX = 30_000;
 
@@ -104,7 +111,7 @@ it('an event passes the files that docs/architecture.md lists', async () => {
     const ran = await untilQuiet();
     while (performance.now() < deadline && !listed(ways.event).every((file) => ran.has(file)))
       for (const file of await untilQuiet()) ran.add(file);
-    runs.push(ran);
+    runs.push(new Set([...ran].filter((file) => !SENDING_COUNTS.has(file))));
   }
   expect(differences(ways.event, runs)).toEqual(NONE);
 }, 240_000);

@@ -102,7 +102,7 @@ export function registerView(
       : charged(c, headers, reader, ask);
   };
   app.get(honoPath(view.path), (c) =>
-    answer(c, () => known.remember(c.req.url, askedOf(route, c.req), answer)),
+    answer(c, () => known.remember(c.req.url, view.path, askedOf(route, c.req), answer)),
   );
   function charged(
     c: ReadContext,

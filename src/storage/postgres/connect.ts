@@ -1,6 +1,8 @@
 import { neon, neonConfig } from '@neondatabase/serverless';
 import { drizzle, type NeonHttpClient, type NeonHttpDatabase } from 'drizzle-orm/neon-http';
+import { systemNow } from '../../platform/clock.ts';
 import { Failure } from '../../platform/failure.ts';
+import { countCall } from '../../platform/peer.ts';
 import { decodeUtf8 } from '../../platform/utf8.ts';
 
 export interface DatabaseTarget {
@@ -30,11 +32,27 @@ class ConnectionLost extends Error {
  * body. Without this marking, a connection that breaks there would look like an error of the calling code.
  */
 async function fetchAnswer(input: string, init: RequestInit) {
-  const response = await fetch(input, { ...init, signal: AbortSignal.timeout(QUERY_TIMEOUT_MS) });
+  const startedMs = systemNow();
+  const count = (outcome: 'ok' | 'failed' | 'timeout') =>
+    countCall('database', outcome, systemNow() - startedMs);
+  const broken = (error: unknown): never => {
+    count(isTimeout(error) ? 'timeout' : 'failed');
+    throw error;
+  };
+  const signal = AbortSignal.timeout(QUERY_TIMEOUT_MS);
+  const response = await fetch(input, { ...init, signal }).catch(broken);
   const lost = (cause: unknown) => {
     throw new ConnectionLost('The connection broke while the database answered.', { cause });
   };
-  const text = async () => decodeUtf8(await response.arrayBuffer().catch(lost));
+  const text = async () => {
+    const bytes = await response.arrayBuffer().catch((cause: unknown) => {
+      count(isTimeout(cause) ? 'timeout' : 'failed');
+      return lost(cause);
+    });
+    // 400 is an error of a statement, which the database has answered.
+    count(response.ok || response.status === 400 ? 'ok' : 'failed');
+    return decodeUtf8(bytes);
+  };
   return {
     ok: response.ok,
     status: response.status,

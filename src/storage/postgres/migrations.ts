@@ -18,4 +18,5 @@ export const MIGRATIONS: readonly { readonly tag: string; readonly when: number 
   { tag: '0012_model_registry', when: 1_795_926_803_980 },
   { tag: '0013_model_rollouts', when: 1_795_979_787_737 },
   { tag: '0014_erasures', when: 1_795_993_383_442 },
+  { tag: '0015_row_changes', when: 1_796_004_768_908 },
 ];

@@ -2,6 +2,7 @@ import type { Candidates, MakeCandidates } from '../../define/candidates.ts';
 import type { DatasetDefinition } from '../../define/dataset.ts';
 import type { ModelDefinition, RankingModel } from '../../define/model.ts';
 import { CANDIDATES_BYTES_MAX } from '../../inference/bundle.ts';
+import { decodeUtf8 } from '../../platform/utf8.ts';
 import type { DatasetFile, DatasetManifest } from '../datasets/manifest.ts';
 import type { Split } from '../datasets/spec.ts';
 import { TrainingRefused } from '../refusal.ts';
@@ -67,7 +68,7 @@ export async function keptJson({ run, ports }: RankingWork, name: KeptName): Pro
   const bytes = await ports.kept.get(run.id, name);
   if (bytes === undefined)
     throw new TrainingRefused('invalid_checkpoint', `What the run kept as ${name} is gone.`);
-  return JSON.parse(new TextDecoder().decode(bytes));
+  return JSON.parse(decodeUtf8(bytes));
 }
 
 /** A query with the candidates as of its moment. */

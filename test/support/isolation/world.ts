@@ -225,6 +225,7 @@ class Isolate implements ViewPorts {
     this.fetch = createApp({
       catalog,
       viewsOf: () => this,
+      countRequest: () => undefined,
       portsOf: () => {
         throw new Failure('not_found', 'This world has views alone.');
       },

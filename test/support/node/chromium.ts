@@ -1,5 +1,4 @@
-import { accessSync, constants } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { executable } from './executable.ts';
 
 /** The program that CHROMIUM names, or the first of the usual names in the path; undefined if there is none. */
 export const CHROMIUM = chromiumPath();
@@ -10,17 +9,5 @@ export const CHROMIUM_TITLE =
 function chromiumPath(): string | undefined {
   const named = process.env['CHROMIUM'];
   if (named !== undefined && named !== '') return named;
-  const folders = (process.env['PATH'] ?? '').split(delimiter);
-  return ['chromium', 'chromium-browser', 'google-chrome']
-    .flatMap((name) => folders.map((folder) => join(folder, name)))
-    .find(isExecutable);
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
+  return executable('chromium', 'chromium-browser', 'google-chrome');
 }

@@ -39,6 +39,9 @@ const SCRIPTS: Readonly<Record<string, Run>> = {
   train: { ci: 'npm run smoke' },
   'client:types': { test: 'test/unit/client/types.test.ts' },
   sim: { test: 'test/simulation' },
+  'demo:learning': {
+    needs: 'ten minutes on a machine that does nothing else; docs/learning-loop.md says what was seen',
+  },
   'verify:features': { test: 'test/e2e/point-in-time.long.test.ts' },
   'sim:pipeline': { test: 'test/simulation/pipeline' },
   'verify:coherence': { test: 'scripts/prove-replaceable.ts' },

@@ -120,6 +120,7 @@ const views: ViewPorts = {
 const app = createApp({
   catalog: FIXTURE.catalog,
   viewsOf: () => views,
+  countRequest: () => undefined,
   portsOf: () => new Proxy(ports as GatewayPorts, { get: (of, name) => Reflect.get(of, name) ?? needless() }),
 });
 

@@ -31,6 +31,7 @@ const app = createApp({
   viewsOf: () => {
     throw new Error('No view is read.');
   },
+  countRequest: () => undefined,
   portsOf: () => ports as GatewayPorts,
 });
 const Operation = z.object({

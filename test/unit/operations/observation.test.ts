@@ -50,8 +50,10 @@ it('probes its share of the answers, and counts all of them', async () => {
     draw = next;
     now += 10_000;
     observation.answered(request, HIT, { keepAlive: (promise) => work.push(promise) });
+    observation.requested(['GET', '/v1/products/{id}', 200, now], { waitUntil: (done) => work.push(done) });
     await Promise.allSettled(work);
   }
   expect(loads).toBe(1);
   expect(JSON.stringify(sent)).toContain('"view":"product"');
+  expect(JSON.stringify(sent)).toContain('"route":"/v1/products/{id}"');
 });

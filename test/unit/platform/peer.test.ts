@@ -16,7 +16,11 @@ afterEach(() => {
 const never = <T>() => new Promise<T>(() => undefined);
 const later = <T>(ms: number, value: T) => new Promise<T>((resolve) => setTimeout(resolve, ms, value));
 const outcomes = () =>
-  Object.fromEntries(drainPeerCalls().map(({ labels, value }) => [labels['outcome'], value]));
+  Object.fromEntries(
+    drainPeerCalls()
+      .filter(({ name }) => name === PEER_CALLS)
+      .map(({ labels, value }) => [labels['outcome'], value]),
+  );
 
 describe('a call of a peer', () => {
   it('ends at its deadline with an outage, and is counted', async () => {

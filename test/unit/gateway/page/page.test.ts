@@ -149,6 +149,7 @@ describe('the route', () => {
     catalog,
     viewsOf: needless,
     // Without a key, the middleware asks for its part, and no route is reached.
+    countRequest: () => undefined,
     portsOf: () =>
       new Proxy({ access, limits: unlimited() } as unknown as GatewayPorts, {
         get: (ports, name) => Reflect.get(ports, name) ?? needless(),

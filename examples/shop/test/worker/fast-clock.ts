@@ -1,0 +1,25 @@
+/** The worker of `src/index.ts` with the shop on a fast clock. */
+import { durableObjects } from '../../../../src/composition/durable-objects.ts';
+import { createWorker } from '../../../../src/composition/worker.ts';
+import { catalog } from '../../bench/learning/catalog.ts';
+
+export const {
+  CacheStats,
+  ChangeFeed,
+  Datasets,
+  DriftWatches,
+  FeatureShard,
+  Feedback,
+  FillGate,
+  Idempotency,
+  KafkaSource,
+  OutboxRelay,
+  QualityWindow,
+  QueuedEvents,
+  RateLimiter,
+  Rollouts,
+  TagClock,
+  TrainingRuns,
+} = durableObjects(catalog);
+
+export default createWorker(catalog);

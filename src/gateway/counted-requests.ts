@@ -1,0 +1,51 @@
+import type { Hono } from 'hono';
+import { NO_ROUTE, type RequestCount } from '../operations/requests.ts';
+import type { AppEnv, ReadContext } from './context.ts';
+
+/** Counts a request that was answered. It runs on every warm hit, and never throws. */
+export type CountRequest = (
+  counted: RequestCount,
+  request: Request,
+  env: object,
+  ctx: ReadContext['executionCtx'],
+) => void;
+
+/** The methods that have a label of their own. Strangers may send any others. */
+const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'POST', 'PATCH', 'DELETE', 'OPTIONS']);
+const OTHER_METHOD = 'other';
+
+/** The label of each route: its path as the OpenAPI document has it. */
+export class RouteLabels {
+  readonly #apps: readonly Pick<Hono<AppEnv>, 'router'>[];
+  /** By hono's spelling of a path. */
+  readonly #labels = new Map<string, string>();
+
+  /** @param apps in the order in which they are asked. */
+  constructor(apps: readonly Pick<Hono<AppEnv>, 'router'>[]) {
+    this.#apps = apps;
+  }
+
+  /** The labels of a request: its method, and the path of the route that took it. */
+  of(request: Request): readonly [method: string, route: string] {
+    const { method } = request;
+    if (!METHODS.has(method)) return [OTHER_METHOD, NO_ROUTE];
+    const { pathname } = new URL(request.url);
+    for (const { router } of this.#apps) {
+      const [handlers] = router.match(method === 'HEAD' ? 'GET' : method, pathname);
+      // Middleware is registered for all methods, and the answer to OPTIONS for all paths.
+      const found = handlers.find(([[, { method, path }]]) => method !== 'ALL' && !path.endsWith('*'));
+      if (found !== undefined) return [method, this.#labelOf(found[0][1].path)];
+    }
+    return [method, NO_ROUTE];
+  }
+
+  #labelOf(path: string): string {
+    let label = this.#labels.get(path);
+    if (label === undefined) {
+      // `:name`, with or without a pattern in braces, which may have braces itself.
+      label = path.replaceAll(/:(\w+)(?:\{(?:[^{}]|\{[^{}]*\})*\})?/g, '{$1}');
+      this.#labels.set(path, label);
+    }
+    return label;
+  }
+}

@@ -19,6 +19,7 @@ import { exampleNames } from './scaffold/catalog.ts';
 
 /** Enough for every kind of reader, writer and disturbance to occur. */
 const COHERENCE = ['--seconds', '10', '--reads', '400'];
+const SMOKE_STEP: Step = { name: 'smoke', command: ['npm', 'run', 'smoke'] };
 const COHERENCE_STEP: Step = {
   name: 'coherence',
   command: ['npm', 'run', 'verify:coherence', '--', ...COHERENCE],
@@ -62,8 +63,7 @@ function stepsOf(tests: string, instead: string): Step[] {
     { name: 'check', command: ['npm', 'run', 'check'] },
     { name: 'contracts', command: ['npm', 'run', 'contracts'] },
     ...testsOf(tests, instead),
-    { name: 'smoke', command: ['npm', 'run', 'smoke'] },
-    ...(IS_PART ? [] : [COHERENCE_STEP]),
+    ...(IS_PART ? [] : [SMOKE_STEP, COHERENCE_STEP]),
     { name: 'dry-run deploy', command: ['npm', 'run', 'deploy:check'] },
   ];
 }

@@ -6,6 +6,7 @@ import type { DerivedFeature } from './feature-derived.ts';
 import { DEFAULT_LIMITS, type DeclaredLimits, type Limits } from './limits.ts';
 import { mistakeIn } from './mistake.ts';
 import type { ModelDefinition } from './model.ts';
+import { DEFAULT_OBJECTIVES, type Objective } from './objectives.ts';
 import type { RetentionPolicy } from './retention.ts';
 import type { ViewDefinition } from './view.ts';
 
@@ -27,6 +28,8 @@ export interface Catalog {
   readonly retention: RetentionPolicy;
   /** How much each sender may use. */
   readonly limits: Limits;
+  /** What users are promised. `npm run monitoring` makes alerts of them. */
+  readonly objectives: readonly Objective[];
   /** Which pages of other origins may use the API. */
   readonly cors: CorsPolicy;
   /** Examples of the OpenAPI document. */
@@ -57,6 +60,7 @@ export function assemble(
   limits: DeclaredLimits = {},
   cors: CorsPolicy = PUBLIC_READS_ONLY,
   examples: AnswerExamples = {},
+  objectives: readonly Objective[] = DEFAULT_OBJECTIVES,
 ): Catalog {
   const origins = new Map<unknown, string>();
   for (const [file, module] of Object.entries(modules))
@@ -78,6 +82,7 @@ export function assemble(
     models: ofKind<ModelDefinition>('model'),
     retention,
     limits: { ...DEFAULT_LIMITS, ...limits },
+    objectives,
     cors,
     examples,
     origins,

@@ -1,6 +1,7 @@
 import { type AnswerExamples, assemble, type Catalog, type DeclaredModule } from './catalog.ts';
 import type { CorsPolicy } from './cors.ts';
 import type { DeclaredLimits } from './limits.ts';
+import type { Objective } from './objectives.ts';
 import { CatalogError } from './problem.ts';
 import type { RetentionPolicy } from './retention.ts';
 import { validateCatalog } from './validate.ts';
@@ -20,14 +21,17 @@ export function defineCatalog(
     limits,
     cors,
     examples,
+    objectives,
   }: {
     readonly retention?: RetentionPolicy;
     readonly limits?: DeclaredLimits;
     readonly cors?: CorsPolicy;
     readonly examples?: AnswerExamples;
+    /** In place of `DEFAULT_OBJECTIVES`. */
+    readonly objectives?: readonly Objective[];
   } = {},
 ): Catalog {
-  const catalog = assemble(modules, retention, limits, cors, examples);
+  const catalog = assemble(modules, retention, limits, cors, examples, objectives);
   const problems = validateCatalog(catalog);
   if (problems.length > 0) throw new CatalogError(problems);
   return catalog;

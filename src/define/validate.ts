@@ -9,6 +9,7 @@ import { checkFeedback } from './validate/feedback.ts';
 import { checkLimits } from './validate/limits.ts';
 import { checkModels } from './validate/models.ts';
 import { checkNames } from './validate/names.ts';
+import { checkObjectives } from './validate/objectives.ts';
 import { checkRoutes } from './validate/routes.ts';
 import { checkTables } from './validate/tables.ts';
 import { checkValues } from './validate/values.ts';
@@ -40,6 +41,7 @@ export function validateCatalog(catalog: Catalog): CatalogProblem[] {
     checkFeedback,
     checkExamples,
     checkLimits,
+    checkObjectives,
     checkCors,
   ];
   for (const check of checks) check(catalog, report);

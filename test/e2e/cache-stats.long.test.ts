@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { PROMTOOL, PROMTOOL_TITLE } from '../support/node/promtool.ts';
+import { MONITORING_TITLE, PROMTOOL } from '../support/node/monitoring.ts';
 import { eventually, type Stack, startStack } from '../support/node/stack.ts';
 
 let stack: Stack;
@@ -95,7 +95,7 @@ describe('the requests of each route', () => {
       expect(text).toContain(`${series} `);
   }, 30_000);
 
-  it.skipIf(PROMTOOL === undefined)(`pass ${PROMTOOL_TITLE}`, async () => {
+  it.skipIf(PROMTOOL === undefined)(`pass the checker of ${MONITORING_TITLE}`, async () => {
     const checked = spawnSync(PROMTOOL ?? '', ['check', 'metrics'], {
       input: await metrics(),
       encoding: 'utf8',

@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { isAlive } from '../../scripts/dev/processes/table.ts';
 import { type CommandRun, freePort, outcome, startDev } from '../support/node/dev-process.ts';
-import { partOf } from '../support/node/part.ts';
+import { IS_PART, partOf } from '../support/node/part.ts';
 import { eventually } from '../support/node/stack.ts';
 
 const execute = promisify(execFile);
@@ -215,17 +215,27 @@ describe('a damaged state folder', () => {
     expect(output).toMatch(/has features and caches .* its Postgres is missing .*--fresh/);
   });
 
-  it('with the Postgres of another folder is refused', async () => {
-    const output = await startDamaged((copy) => {
-      const path = join(copy, 'state.json');
-      const record = z.looseObject({}).parse(JSON.parse(readFileSync(path, 'utf8')));
-      writeFileSync(path, JSON.stringify({ ...record, postgres: '1' }));
-    });
-    expect(output).toMatch(/is not the database that the features and caches .* belong to/);
-  }, 60_000);
+  it.skipIf(IS_PART)(
+    'with the Postgres of another folder is refused',
+    async () => {
+      const output = await startDamaged((copy) => {
+        const path = join(copy, 'state.json');
+        const record = z.looseObject({}).parse(JSON.parse(readFileSync(path, 'utf8')));
+        writeFileSync(path, JSON.stringify({ ...record, postgres: '1' }));
+      });
+      expect(output).toMatch(/is not the database that the features and caches .* belong to/);
+    },
+    60_000,
+  );
 
-  it('reports a Postgres that does not open', async () => {
-    const output = await startDamaged((copy) => truncateSync(join(copy, 'postgres/global/pg_control'), 100));
-    expect(output).toMatch(/The Postgres in .* does not open .*--fresh/);
-  }, 60_000);
+  it.skipIf(IS_PART)(
+    'reports a Postgres that does not open',
+    async () => {
+      const output = await startDamaged((copy) =>
+        truncateSync(join(copy, 'postgres/global/pg_control'), 100),
+      );
+      expect(output).toMatch(/The Postgres in .* does not open .*--fresh/);
+    },
+    60_000,
+  );
 });

@@ -140,8 +140,8 @@ it.each([
   }
 });
 
-/** In a part every fourth peer has one trouble; `hung-operations.long.test.ts` asks every operation while each of them hangs. */
-const CELLS = partOf(Object.keys(TABLE) as TroubledPeer[], 4).flatMap((peer, at) =>
+/** In a part every eighth peer has one trouble; `hung-operations.long.test.ts` asks every operation while each of them hangs. */
+const CELLS = partOf(Object.keys(TABLE) as TroubledPeer[], 8).flatMap((peer, at) =>
   TROUBLES.map((trouble) => ({ peer, trouble })).filter((_, of) => !IS_PART || of === at % TROUBLES.length),
 );
 

@@ -4,6 +4,9 @@ import type { QualityReport } from './report.ts';
 
 type Series = Metric['series'][number];
 
+/** Checks of rules on single events. */
+export const QUALITY_CHECKS = 'millrace_quality_checks_total';
+
 /** The totals since the first count, and the scores of each window. */
 export function qualityMetricsOf(report: QualityReport, totals: Tallies): Metric[] {
   const windows = Object.entries(report.windows);
@@ -67,7 +70,7 @@ function totalsOf(totals: Tallies): Metric[] {
       series: events,
     },
     {
-      name: 'millrace_quality_checks_total',
+      name: QUALITY_CHECKS,
       help: 'Checks of rules on single events.',
       type: 'counter',
       series: checks,

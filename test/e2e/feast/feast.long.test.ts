@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { IS_PART } from '../../support/node/part.ts';
 import { eventually, KEY, type Stack, startStack } from '../../support/node/stack.ts';
 import { missing, type Outcome, type Step, withFeast } from './client.ts';
 
@@ -105,7 +106,7 @@ describe.skipIf(missing !== undefined)(title, () => {
     TIMEOUT_MS,
   );
 
-  it(
+  it.skipIf(IS_PART)(
     'reads a version of a feature by its name',
     async () => {
       const answer = await stack.fetch('/v1/admin/features', { headers: { authorization: `Bearer ${KEY}` } });
@@ -137,7 +138,7 @@ describe.skipIf(missing !== undefined)(title, () => {
     TIMEOUT_MS,
   );
 
-  it(
+  it.skipIf(IS_PART)(
     'is refused with a key that is not valid',
     async () => {
       const step = { read: { features: ['customer:purchases_30d'], rows: [{ customer_id: 'F1' }] } };

@@ -42,6 +42,7 @@ const SCRIPTS: Readonly<Record<string, Run>> = {
   'demo:learning': {
     needs: 'ten minutes on a machine that does nothing else; docs/learning-loop.md says what was seen',
   },
+  monitoring: { test: 'test/unit/scripts/monitoring.long.test.ts' },
   'verify:features': { test: 'test/e2e/point-in-time.long.test.ts' },
   'sim:pipeline': { test: 'test/simulation/pipeline' },
   'verify:coherence': { test: 'scripts/prove-replaceable.ts' },
@@ -63,6 +64,7 @@ const WITH_HELP = [
   'deploy',
   'client:types',
   'catalog:examples',
+  'monitoring',
 ];
 
 /** The options of all commands of `npm run cli`. */

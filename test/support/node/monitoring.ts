@@ -1,0 +1,11 @@
+import { executable } from './executable.ts';
+
+/** Prometheus' own checker; undefined if it is not in the path. */
+export const PROMTOOL = executable('promtool');
+/** Alertmanager; undefined if it is not in the path. Debian's package names it after Prometheus. */
+export const ALERTMANAGER = executable('alertmanager', 'prometheus-alertmanager');
+/** For the titles of tests. */
+export const MONITORING_TITLE =
+  PROMTOOL === undefined || ALERTMANAGER === undefined
+    ? 'Prometheus and Alertmanager (skipped: one of them is not in the path; .ci/run installs both)'
+    : 'Prometheus and Alertmanager';

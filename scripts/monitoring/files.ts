@@ -16,9 +16,7 @@ const DEPENDENTS: Partial<Readonly<Record<Peer | 'database', readonly Peer[]>>> 
 };
 
 /** Services without which requests are answered otherwise (docs/operations.md, "When a service hangs or fails"). */
-const FELT_BY_USERS: readonly (Peer | 'database')[] = [
-  ...(['database', 'root-clock', 'outbox-relay', 'queue', 'feature-shard', 'artifacts'] as const),
-];
+const FELT_BY_USERS = ['database', 'root-clock', 'outbox-relay', 'queue', 'feature-shard', 'artifacts'];
 
 const HEADER =
   '# Written by `npm run monitoring` from the objectives of the catalog; a change here is lost.\n';

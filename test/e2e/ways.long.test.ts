@@ -2,14 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import * as z from 'zod';
 import { FIXTURE } from '../support/node/fixture.ts';
-import { IS_PART } from '../support/node/part.ts';
 import { KEY, type Stack, startStack } from '../support/node/stack.ts';
 import { tracedBuild } from '../support/node/traced-build.ts';
 import { documentedWays, type Way } from '../support/node/ways.ts';
 
 const AUTHORIZED = { authorization: `Bearer ${KEY}` };
 /** Runs of each way. A file counts if every run passes it, so what an alarm or the watch does meanwhile does not. */
-const RUNS = IS_PART ? 2 : 3;
+const RUNS = 3;
 /**
  * The object that adds up the counters saves them every ten seconds, whatever is read or sent. A run takes about as long,
  * so each of them may contain a save.

@@ -11,7 +11,7 @@ function sim(...args: string[]) {
   return spawnSync(process.execPath, ['test/simulation/sim.ts', ...args], { cwd, encoding: 'utf8' });
 }
 
-const SEEDS = shareOf(1_000, 0.15);
+const SEEDS = shareOf(1_000, 0.25);
 
 it(`keeps every promise over ${SEEDS} seeds`, { timeout: TIMEOUT_MS }, () => {
   const { status, stdout, stderr } = sim('--seeds', String(SEEDS));

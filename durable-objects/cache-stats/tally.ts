@@ -9,8 +9,12 @@ const ISOLATE_KEPT_MINUTES = 120;
 const ISOLATES_MAX = 10_000;
 /** An isolate that has been silent for longer than this does not count as active, in minutes. */
 const ISOLATE_ACTIVE_MINUTES = 5;
-/** The most series. Views times outcomes are a few hundred. Counts of further series are added to `DROPPED` only. */
-export const SERIES_MAX = 2_000;
+/**
+ * The most series. Millrace's own routes and services make at most some 4,400, whatever is requested: each route with all of
+ * its statuses and all buckets of durations. Views times outcomes are a few hundred. Counts of further series are added to
+ * `DROPPED` only.
+ */
+export const SERIES_MAX = 8_000;
 
 /** Values by the number of their series. */
 export type Counts = Map<number, number>;

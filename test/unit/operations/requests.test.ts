@@ -1,9 +1,14 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import * as z from 'zod';
+import { SERIES_MAX } from '../../../durable-objects/cache-stats/tally.ts';
 import { metricsOf, metricsText } from '../../../src/operations/metrics.ts';
 import { REQUESTS, RequestCounts } from '../../../src/operations/requests.ts';
 import { type CounterReport, CounterSample } from '../../../src/platform/counters.ts';
 import { DURATION_BOUNDS_MS } from '../../../src/platform/durations.ts';
+import { PEERS } from '../../../src/platform/peer.ts';
 
 const reportOf = (totals: readonly CounterSample[]): CounterReport => ({
   totals,
@@ -55,5 +60,35 @@ describe('the requests of a route', () => {
         expect(counted).toEqual(durations.length === 0 ? [] : expected);
       }),
     );
+  });
+});
+
+describe('the series that the object keeps', () => {
+  const Document = z.object({
+    paths: z.record(
+      z.string(),
+      z.record(z.string(), z.object({ responses: z.record(z.string(), z.unknown()) })),
+    ),
+  });
+  /** The counters of a histogram: its buckets and its sum. */
+  const OF_HISTOGRAM = DURATION_BOUNDS_MS.length + 2;
+  /** Methods that are counted where no route took the request, and the statuses of that. */
+  const [METHODS, STATUSES] = [8, 6];
+
+  it('have room for every status and duration of every route and service, and for as many of the cache', () => {
+    const golden = readFileSync(join(import.meta.dirname, '../../golden/openapi.json'), 'utf8');
+    const ofRoutes = Object.values(Document.parse(JSON.parse(golden)).paths)
+      .flatMap((methods) => Object.entries(methods))
+      // Who can GET can HEAD.
+      .map(
+        ([method, { responses }]) =>
+          (method === 'get' ? 2 : 1) * (Object.keys(responses).length + OF_HISTOGRAM),
+      );
+    const most =
+      ofRoutes.reduce((sum, series) => sum + series, 0) +
+      METHODS * (STATUSES + OF_HISTOGRAM) +
+      (PEERS.length + 1) * (3 + OF_HISTOGRAM);
+    expect(ofRoutes.length).toBeGreaterThan(90);
+    expect(most).toBeLessThan(SERIES_MAX - 3_000);
   });
 });

@@ -74,7 +74,7 @@ ${number(EVENTS_ALONE.eventsPerDay)} events a day, each sent by a request of its
 
 ${bill({ 'before, alone': alone.before, alone: alone.after, together: together.after })}
 
-**With \`Prefer: wait\`** a request is answered once its event is stored and folded. No queue has the event itself, but its group of requests folds it, tells each shard what is invalidated, and the consumer of the changes repeats the fold, which finds nothing to do. Events of one isolate that arrive while others are stored or folded share the calls: **alone** no event does, **together** ${EVENTS_TOGETHER.perBatch} do.
+**With \`Prefer: wait\`** a request is answered once its event is stored and folded. The event goes through no queue. The requests of one isolate that wait at the same time store and fold their events together, and tell each shard that its fold is invalidated. The consumer of the changes folds the events once more, and the shards recognise them. In the column **alone** no event shares these calls; in the column **together** ${EVENTS_TOGETHER.perBatch} events do.
 
 ${bill({ 'waiting, alone': waitingUsage(EVENTS_ALONE), 'waiting, together': waitingUsage(EVENTS_TOGETHER) })}
 

@@ -1,5 +1,5 @@
 import type { CounterSample } from '../platform/counters.ts';
-import { Durations, durationNames } from '../platform/durations.ts';
+import { durationNames, TimedOutcomes } from '../platform/durations.ts';
 
 /** Requests, by method, route and status. */
 export const REQUESTS = 'millrace_http_requests_total';
@@ -10,18 +10,12 @@ export const NO_ROUTE = '(none)';
 /** A request that was answered: method, route, status, and when it arrived, in milliseconds since the Unix epoch. */
 export type RequestCount = readonly [method: string, route: string, status: number, startedMs: number];
 
-/** The requests of one method and route since they were last drained. */
-interface Counted {
-  readonly byStatus: Map<number, number>;
-  readonly durations: Durations;
-}
-
 /**
  * Counts requests by method, route and status, and their durations by route: rate, errors and duration of each route. It
  * runs on every warm hit, so a known series costs three map look-ups and builds no text.
  */
 export class RequestCounts {
-  readonly #methods = new Map<string, Map<string, Counted>>();
+  readonly #methods = new Map<string, Map<string, TimedOutcomes<number>>>();
 
   /**
    * @param route its path as the OpenAPI document has it, never the address of the request: the number of series is that of
@@ -36,24 +30,18 @@ export class RequestCounts {
     }
     let counted = routes.get(route);
     if (counted === undefined) {
-      counted = { byStatus: new Map(), durations: new Durations() };
+      counted = new TimedOutcomes();
       routes.set(route, counted);
     }
-    counted.byStatus.set(status, (counted.byStatus.get(status) ?? 0) + 1);
-    counted.durations.add(ms);
+    counted.add(status, ms);
   }
 
   /** The counts since the last call. */
   drain(): CounterSample[] {
     const samples = [...this.#methods].flatMap(([method, routes]) =>
-      [...routes].flatMap(([route, { byStatus, durations }]) => [
-        ...[...byStatus].map(([status, value]) => ({
-          name: REQUESTS,
-          labels: { method, route, status: String(status) },
-          value,
-        })),
-        ...durations.samples(REQUEST_DURATIONS, { method, route }),
-      ]),
+      [...routes].flatMap(([route, counted]) =>
+        counted.samples([REQUESTS, 'status'], REQUEST_DURATIONS, { method, route }),
+      ),
     );
     this.#methods.clear();
     return samples;

@@ -28,7 +28,7 @@ export function durationNames(subject: string): DurationNames {
 }
 
 /** Durations by bucket, in whole milliseconds: the clock of workerd has no finer ones. */
-export class Durations {
+class Durations {
   readonly #buckets = new Array<number>(DURATION_BOUNDS_MS.length + 1).fill(0);
   #sumMs = 0;
 
@@ -49,5 +49,34 @@ export class Durations {
     return this.#sumMs === 0
       ? buckets
       : [...buckets, { name: sum, labels, value: Math.max(0, Math.round(this.#sumMs)) }];
+  }
+}
+
+/** Requests or calls of one kind: how each ended, and how long all of them took. */
+export class TimedOutcomes<Outcome extends string | number> {
+  readonly #ended = new Map<Outcome, number>();
+  readonly #durations = new Durations();
+
+  /** @param ms how long it took, in milliseconds. */
+  add(outcome: Outcome, ms: number): void {
+    this.#ended.set(outcome, (this.#ended.get(outcome) ?? 0) + 1);
+    this.#durations.add(ms);
+  }
+
+  /**
+   * @param counter the name of the counter of outcomes.
+   * @param label its label of the outcome.
+   */
+  samples(
+    [counter, label]: readonly [counter: string, label: string],
+    durations: DurationNames,
+    labels: CounterSample['labels'],
+  ): CounterSample[] {
+    const ended = [...this.#ended].map(([outcome, value]) => ({
+      name: counter,
+      labels: { ...labels, [label]: String(outcome) },
+      value,
+    }));
+    return [...ended, ...this.#durations.samples(durations, labels)];
   }
 }

@@ -1,6 +1,6 @@
 import { systemNow, withTimeout } from './clock.ts';
 import type { CounterSample } from './counters.ts';
-import { Durations, durationNames } from './durations.ts';
+import { durationNames, TimedOutcomes } from './durations.ts';
 import { Failure, isFailureCode } from './failure.ts';
 
 /** The services that a worker calls, each by the name that metrics and logs use. */
@@ -55,10 +55,7 @@ type Dependency = Peer | 'database';
 export type PeerOutcome = 'ok' | 'failed' | 'timeout';
 
 /** Calls of this isolate since they were last drained. */
-const calls = new Map<
-  Dependency,
-  { readonly byOutcome: Map<PeerOutcome, number>; readonly durations: Durations }
->();
+const calls = new Map<Dependency, TimedOutcomes<PeerOutcome>>();
 
 /**
  * Calls a peer: within a deadline, counted, and with the failure that the peer has thrown. Every call to another service
@@ -103,10 +100,9 @@ export function peerStub<Stub extends object>(
 
 /** The calls since the last call of this function, as counters. */
 export function drainPeerCalls(): CounterSample[] {
-  const drained = [...calls].flatMap(([peer, { byOutcome, durations }]) => [
-    ...[...byOutcome].map(([outcome, value]) => ({ name: PEER_CALLS, labels: { peer, outcome }, value })),
-    ...durations.samples(PEER_DURATIONS, { peer }),
-  ]);
+  const drained = [...calls].flatMap(([peer, counted]) =>
+    counted.samples([PEER_CALLS, 'outcome'], PEER_DURATIONS, { peer }),
+  );
   calls.clear();
   return drained;
 }
@@ -119,11 +115,10 @@ export function drainPeerCalls(): CounterSample[] {
 export function countCall(peer: Dependency, outcome: PeerOutcome, ms: number): void {
   let counted = calls.get(peer);
   if (counted === undefined) {
-    counted = { byOutcome: new Map(), durations: new Durations() };
+    counted = new TimedOutcomes();
     calls.set(peer, counted);
   }
-  counted.byOutcome.set(outcome, (counted.byOutcome.get(outcome) ?? 0) + 1);
-  counted.durations.add(ms);
+  counted.add(outcome, ms);
 }
 
 /** An error that has crossed an RPC is no longer of its class: a `Failure` is made again from its fields. */

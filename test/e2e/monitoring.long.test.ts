@@ -5,7 +5,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -13,6 +12,8 @@ import { stringify } from 'yaml';
 import * as z from 'zod';
 import { monitoringFiles } from '../../scripts/monitoring/files.ts';
 import { DEFAULT_OBJECTIVES } from '../../src/define/objectives.ts';
+import { alertOf } from '../../src/operations/objective-rules.ts';
+import { freePort } from '../support/node/dev-process.ts';
 import { ALERTMANAGER, MONITORING_TITLE, PROMTOOL } from '../support/node/monitoring.ts';
 import { eventually } from '../support/node/stack.ts';
 
@@ -168,9 +169,9 @@ describe.skipIf(ALERTMANAGER === undefined)(`the configuration in ${MONITORING_T
             ...['database', 'outbox-relay', 'kafka-source'].map((peer) =>
               alert('MillraceDependencyFails', { peer, severity: 'page' }),
             ),
-            ...DEFAULT_OBJECTIVES.map(({ name }) => name).flatMap((objective) =>
+            ...DEFAULT_OBJECTIVES.flatMap((objective) =>
               ['page', 'ticket'].map((severity) =>
-                alert(nameOf(objective), { objective, severity, window: severity }),
+                alert(alertOf(objective), { objective: objective.name, severity, window: severity }),
               ),
             ),
           ]),
@@ -194,17 +195,3 @@ describe.skipIf(ALERTMANAGER === undefined)(`the configuration in ${MONITORING_T
     }
   }, 120_000);
 });
-
-function nameOf(objective: string): string {
-  const words = objective.split('_').map((word) => word.charAt(0).toUpperCase() + word.slice(1));
-  return `Millrace${words.join('')}Burns`;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  if (address === null || typeof address === 'string') throw new Error('The server has no port.');
-  return address.port;
-}

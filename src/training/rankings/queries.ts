@@ -1,8 +1,8 @@
 /** The queries of a ranking: an entity at a moment, with what it was known to like, and what it took in the time after. */
-import { type FileMetaData, parquetMetadata, parquetReadObjects } from 'hyparquet';
+import { type FileMetaData, parquetReadObjects } from 'hyparquet';
 import type { RankingModel } from '../../define/model.ts';
 import type { DatasetFile } from '../datasets/manifest.ts';
-import { TrainingRefused } from '../refusal.ts';
+import { wholeFile } from '../datasets/whole-file.ts';
 
 export interface Query {
   /** Milliseconds since the Unix epoch. */
@@ -24,13 +24,7 @@ export async function* queriesOf(
   file: DatasetFile,
   bytes: Uint8Array<ArrayBuffer>,
 ): AsyncGenerator<Query, void> {
-  const buffer = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
-  const metadata = parquetMetadata(buffer);
-  if (Number(metadata.num_rows) !== file.rows)
-    throw new TrainingRefused(
-      'invalid_columns',
-      `${file.name} has ${metadata.num_rows} rows, not ${file.rows}.`,
-    );
+  const { buffer, metadata } = wholeFile(file, bytes);
   let open: OpenQuery | undefined;
   for await (const row of rowsOf(definition, buffer, metadata)) {
     const at = Number(row['at']);

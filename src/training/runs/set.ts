@@ -1,8 +1,9 @@
 /** The way from the files of a dataset to the columns of a trainer. */
-import { parquetMetadata, parquetRead } from 'hyparquet';
+import { parquetRead } from 'hyparquet';
 import type { TrainingColumns } from '../columns.ts';
 import type { DatasetFile, DatasetManifest } from '../datasets/manifest.ts';
 import type { Split } from '../datasets/spec.ts';
+import { wholeFile } from '../datasets/whole-file.ts';
 import { TrainingRefused } from '../refusal.ts';
 import type { Learnable } from './learnable.ts';
 import { RUN_LIMITS } from './limits.ts';
@@ -94,13 +95,7 @@ export class SetReader {
   async add(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     const file = this.next;
     if (file === undefined) throw new Error('All files were read.');
-    const buffer = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
-    const metadata = parquetMetadata(buffer);
-    if (Number(metadata.num_rows) !== file.rows)
-      throw new TrainingRefused(
-        'invalid_columns',
-        `${file.name} has ${metadata.num_rows} rows, not ${file.rows}.`,
-      );
+    const { buffer, metadata } = wholeFile(file, bytes);
     const asked = [
       ...[TIME, LABEL, WEIGHT, ...(this.#entity === undefined ? [] : [this.#entity])],
       ...this.#learnable.columns.flatMap(({ name, constant }) => (constant === undefined ? [name] : [])),

@@ -26,7 +26,7 @@ const FAILURES = process.env['TEST_FAILURES'];
 const LONG = '**/*.long.test.ts';
 
 /** No test asserts a time. These only end one that hangs, on a machine whose cores do other work as well. */
-const PATIENT = { testTimeout: 120_000, hookTimeout: 120_000 };
+const PATIENT = { testTimeout: 300_000, hookTimeout: 300_000 };
 
 /** Runs the files of a project in workerd. */
 function workerd() {

@@ -73,12 +73,12 @@ async function send(count: number): Promise<void> {
 beforeAll(async () => {
   port = await freePort();
   await start();
-}, 120_000);
+});
 afterAll(async () => {
   dev?.child.kill('SIGKILL');
   await dev?.exited;
   rmSync(folder, { recursive: true, force: true });
-}, 60_000);
+});
 
 describe('beside a stack that runs', () => {
   it('shows its instance id in /health/live, and records it', async () => {
@@ -117,19 +117,19 @@ describe('beside a stack that runs', () => {
     expect(code).toBe(1);
     expect(await stored()).toBe(before);
     expect(before).toBeGreaterThan(0);
-  }, 60_000);
+  });
 
   it('reports at once which process holds the port', async () => {
     const { code, output } = await outcome('scripts/dev.ts', '--state', other, '--port', String(port));
     expect(output).toContain(`Port ${port} is taken by another Millrace stack: process ${dev.child.pid}`);
     expect(code).toBe(1);
-  }, 60_000);
+  });
 
   it('is found by the other commands without --url', async () => {
     const { code, output } = await outcome('scripts/cli.ts', 'digest', '--state', state);
     expect(output).toMatch(/^[0-9a-f]+ {2}\d+ cells/);
     expect(code).toBe(0);
-  }, 60_000);
+  });
 });
 
 describe('an end', () => {
@@ -176,7 +176,7 @@ describe('an end', () => {
       ([answers, lives]) => answers === false && lives === false,
       30_000,
     );
-  }, 60_000);
+  });
 });
 
 describe('a damaged state folder', () => {

@@ -19,7 +19,7 @@ beforeAll(async () => {
       ],
     },
   );
-}, 120_000);
+});
 afterAll(() => stack[Symbol.asyncDispose]());
 
 interface Value {

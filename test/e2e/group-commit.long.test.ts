@@ -38,7 +38,7 @@ beforeAll(async () => {
   );
   await runtime.ready;
   url = await runtime.unsafeGetDirectURL('group');
-}, 60_000);
+});
 afterAll(() => runtime.dispose());
 
 /** A request on a connection of its own. */

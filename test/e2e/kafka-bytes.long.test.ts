@@ -41,7 +41,7 @@ describe.skipIf(!KAFKA_JARS || IS_PART)(`records of other bytes than UTF-8 on ${
       KAFKA_REST_PASSWORD: CREDENTIALS.password,
       KAFKA_SOURCE_TOPICS: TOPIC,
     });
-  }, 120_000);
+  });
   afterAll(async () => {
     await stack[Symbol.asyncDispose]();
     await bridge.stop();
@@ -107,5 +107,5 @@ describe.skipIf(!KAFKA_JARS || IS_PART)(`records of other bytes than UTF-8 on ${
         value: '{}',
       },
     ]);
-  }, 90_000);
+  });
 });

@@ -193,5 +193,5 @@ describe.skipIf(ALERTMANAGER === undefined)(`the configuration in ${MONITORING_T
       child.kill();
       await once(child, 'exit');
     }
-  }, 120_000);
+  });
 });

@@ -21,7 +21,7 @@ let stack: Stack;
 beforeAll(async () => {
   const main = 'test/support/point-in-time/worker.ts';
   stack = await startStack({}, { served: { ...FIXTURE, catalog, main } });
-}, 120_000);
+});
 afterAll(() => stack[Symbol.asyncDispose]());
 
 /** Lines of invoices like those of the data set: a few busy customers and products, a fifth without a customer. */

@@ -13,7 +13,7 @@ beforeAll(async () => {
   stack = await startStack();
   for (let done = 0; done < HISTORY; done += 100) await send(100);
   await folded(HISTORY);
-}, 120_000);
+});
 afterAll(() => stack[Symbol.asyncDispose]());
 
 async function send(count: number): Promise<void> {
@@ -76,7 +76,7 @@ describe('a rebuild of the features', () => {
     expect(page.digests?.after.digest).toBe(page.digests?.before.digest);
     expect(page.replayed).toBe(sent);
     expect(await purchases()).toBe(sent);
-  }, 120_000);
+  });
 
   it('continues after the command is killed', async () => {
     const { url, close } = await gateTo(stack);
@@ -97,7 +97,7 @@ describe('a rebuild of the features', () => {
       from millrace.audit_log where action = 'history.replay'`,
     );
     expect(audit).toEqual({ begun: 3, done: 3 });
-  }, 120_000);
+  });
 
   it('replays a part of the history through the queue, and does not change folded features', async () => {
     let page = await step({ from: '2026-01-01T00:00:00Z', types: ['shop.purchase.v1'], limit: 300 });

@@ -10,7 +10,7 @@ const TRANSACTIONS_MAX = 119;
 let stack: Stack;
 beforeAll(async () => {
   stack = await startStack();
-}, 120_000);
+});
 afterAll(() => stack[Symbol.asyncDispose]());
 
 async function post(id: string): Promise<number> {
@@ -42,4 +42,4 @@ it('stores the events of six hundred requests in transactions of many messages',
     ([row]) => row?.['stored'] === EVENTS,
   );
   expect(counted?.['transactions']).toBeLessThanOrEqual(TRANSACTIONS_MAX);
-}, 120_000);
+});

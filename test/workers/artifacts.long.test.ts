@@ -165,4 +165,4 @@ it('takes 3 operations for a publication, reads an artifact once for a cold load
   expect(warm.every(({ json }) => json['source'] === 'model')).toBe(true);
   expect(counted).toMatchObject({ get: 1, put: 0, others: 0 });
   expect(database.aliases).toBe(3);
-}, 60_000);
+});

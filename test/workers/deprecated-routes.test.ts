@@ -210,4 +210,4 @@ it('the users of each are counted by principal', async () => {
   expect(old).toMatchObject({ version: 'model old-guess', ...END, by: 'model guess' });
   expect(old?.users.map(({ principal }) => principal).toSorted()).toEqual(['anonymous', 'key:bootstrap']);
   expect(last).toMatchObject({ version: 'model last-guess', since: '2026-11-28', sunset: null, by: null });
-}, 60_000);
+});

@@ -163,4 +163,4 @@ it('shows who still uses a deprecated version, and counts without a row for each
     `millrace_deprecated_requests_total{version="weather-v1"} ${String(user?.['total'])}`,
   );
   expect(text).not.toContain('bootstrap');
-}, 60_000);
+});

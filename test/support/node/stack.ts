@@ -159,7 +159,7 @@ export async function startStack(
 export async function eventually<T>(
   ask: () => Promise<T>,
   check: (answer: T) => boolean,
-  timeoutMs = 15_000,
+  timeoutMs = 60_000,
 ): Promise<T> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {

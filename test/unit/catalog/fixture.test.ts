@@ -34,7 +34,7 @@ describe('the fixture catalog', () => {
       // The primary key has an index, too.
       expect(found.rows).toHaveLength(indexes.length + 1);
     }
-  }, 60_000);
+  });
 
   it('has a bundle of its model with the columns that it declares, the same each time', () => {
     const { manifest } = parseBundle(rankerBundle());

@@ -55,7 +55,7 @@ beforeAll(async () => {
   ])
     await $client.query(statement);
   if (project.seed !== undefined) await fillDatabase(database, catalog, project.seed);
-}, 60_000);
+});
 afterAll(async () => {
   await database?.close();
   await rm(folder, { recursive: true, force: true });
@@ -83,7 +83,7 @@ describe(PAGE, () => {
       cwd: ROOT,
     }).catch(({ stdout: errors }: { stdout: string }) => ({ stdout: errors }));
     expect(stdout).toBe('');
-  }, 60_000);
+  });
 
   it('declares each kind of thing', () => {
     const { entities, histories, events, views, features, models } = catalog;

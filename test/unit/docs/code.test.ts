@@ -69,7 +69,7 @@ it('compiles the TypeScript of all other pages', async () => {
   const compiled = execute('node_modules/.bin/tsc', ['-p', relative(ROOT, config)], { cwd: ROOT });
   const { stdout } = await compiled.catch(({ stdout: errors }: { stdout: string }) => ({ stdout: errors }));
   expect(stdout).toBe('');
-}, 60_000);
+});
 
 /** A block of client code, with the client of this repository. */
 function moduleOf({ text }: Block): string {

@@ -155,7 +155,7 @@ it('has scripts and options that package.json and --help know', async () => {
     }),
   );
   expect(unknown.flat()).toEqual([]);
-}, 60_000);
+});
 
 /** What the script says of itself. */
 async function helpOf(script: string): Promise<string> {

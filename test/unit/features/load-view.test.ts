@@ -22,7 +22,7 @@ beforeAll(async () => {
   const migrationsDir = join(import.meta.dirname, '../../support/catalog/migrations');
   database = await startDevDatabase(await memoryDatabase(migrationsDir));
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
-}, 60_000);
+});
 afterAll(async () => {
   logged.mockRestore();
   await database.close();

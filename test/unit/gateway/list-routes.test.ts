@@ -42,7 +42,7 @@ beforeAll(async () => {
   // The rounds begin with empty tables, and rows are removed between pages.
   for (const trigger of ['audit_refuse', 'audit_refuse_truncate'])
     await db.execute(sql`alter table millrace.audit_log disable trigger ${sql.identifier(trigger)}`);
-}, 60_000);
+});
 afterAll(async () => {
   await database.close();
 });
@@ -393,5 +393,5 @@ describe.each(LISTS)('the pages of $route', (list) => {
       }),
       { numRuns: 15, seed: 13 },
     );
-  }, 60_000);
+  });
 });

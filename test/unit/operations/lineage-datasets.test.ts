@@ -59,7 +59,7 @@ beforeAll(async () => {
       now: () => Date.parse(AS_OF) + 60_000,
     },
   );
-}, 60_000);
+});
 afterAll(async () => {
   await database.close();
 });

@@ -37,7 +37,7 @@ beforeAll(async () => {
   lineage = { db, catalog, datasets, limit: 10, now: Date.now(), champion: async () => undefined };
   for (const version of [FIRST, SECOND])
     await registerVersion(db, { model: MODEL, version, manifest: '{}', card: '', measured: {} }, BY);
-}, 60_000);
+});
 afterAll(async () => {
   await database.close();
 });

@@ -25,7 +25,7 @@ beforeAll(async () => {
   const migrationsDir = join(import.meta.dirname, '../../support/catalog/migrations');
   database = await startDevDatabase(await memoryDatabase(migrationsDir));
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
-}, 60_000);
+});
 afterAll(async () => {
   vi.restoreAllMocks();
   await database.close();
@@ -114,7 +114,7 @@ describe('events of requests of their own', () => {
     }
     expect(all).toEqual(Array.from({ length: 6 }, () => one));
     expect((await stored()) - before).toBe(6 * QUEUE_CONSUMER_MESSAGES_MAX);
-  }, 60_000);
+  });
 
   it('are stored in transactions of bounded bytes, however large the messages are', async () => {
     const messages = idsOf('large', 14).map((name) =>
@@ -125,7 +125,7 @@ describe('events of requests of their own', () => {
     const transactions = await transactionsOf(() => consumeEvents(batchOf(messages).batch, portsOf()));
     expect(transactions.length).toBeGreaterThan(1);
     expect(transactions.length).toBeLessThanOrEqual(Math.ceil(bytes / (GROUP_BYTES_MAX - largest)));
-  }, 60_000);
+  });
 });
 
 describe('groups of a batch', () => {
@@ -155,5 +155,5 @@ describe('groups of a batch', () => {
     expect(acknowledgedAtRelay[1]).toBeGreaterThan(0);
     expect(acknowledgedAtRelay[1]).toBeLessThan(10);
     expect(acknowledged).toEqual(Array.from({ length: 10 }, (_, at) => at));
-  }, 60_000);
+  });
 });

@@ -43,11 +43,11 @@ it('npm run dev asks a worker again whose relay or shards are busy', async () =>
   expect(await settle(at)).toBe(true);
   expect(asked.filter((name) => name === 'POST /v1/admin/outbox/sweep')).toHaveLength(2);
   expect(asked.filter((name) => name === 'POST /v1/admin/features/backfill')).toHaveLength(2);
-}, 60_000);
+});
 
 it('a training is reported again to a worker whose database is busy', async () => {
   const warn = vi.spyOn(console, 'warn').mockReturnValue(undefined);
   await report(failed(new Error('no data'), '2026-11-01T00:00:00.000Z'), at, { model: 'ranker', runId: '1' });
   expect(asked).toEqual(new Array(2).fill('PUT /v1/admin/models/ranker/trainings/1'));
   expect(warn).not.toHaveBeenCalled();
-}, 60_000);
+});

@@ -56,7 +56,7 @@ it('ends without an error when the reader of its output has enough, as `head` ha
   child.stdout.destroy();
   const [errors, [code]] = await Promise.all([text(child.stderr), once(child, 'close')]);
   expect([errors, code]).toEqual(['', EXIT.ok]);
-}, 30_000);
+});
 
 describe('a number on the command line', () => {
   const commands = [

@@ -88,7 +88,7 @@ function behavesLikeNeon(open: () => Promise<{ database: DevDatabase; stop: () =
   let stop = async () => {};
   beforeAll(async () => {
     ({ database, stop } = await open());
-  }, 60_000);
+  });
   afterAll(() => stop());
   const client = () => neon(database.connectionString);
 
@@ -274,7 +274,7 @@ function behavesLikeNeon(open: () => Promise<{ database: DevDatabase; stop: () =
     ]);
     await expect(wide).rejects.toThrow('response is too large');
     expect(await one`select name from samples where name = 'too wide'`).toEqual([]);
-  }, 60_000);
+  });
 }
 
 describe('the development database on PGlite', () => {
@@ -299,7 +299,7 @@ describe('the development database on PGlite', () => {
     await after.close();
     expect(rows).toEqual([{ name: 'kept', moods: '{busy}' }]);
     expect(existsSync(`${dataDir}.lock`)).toBe(false);
-  }, 60_000);
+  });
 
   it('opens the data of a process that was killed', async () => {
     const dataDir = join(directory, 'killed');
@@ -308,7 +308,7 @@ describe('the development database on PGlite', () => {
     await writeFile(`${dataDir}.lock`, String(child.pid));
     const database = await startDevDatabase({ dataDir, migrationsDir });
     await database.close();
-  }, 60_000);
+  });
 
   it('reports why it cannot start, and leaves nothing open', async () => {
     const dataDir = join(directory, 'unused');
@@ -321,7 +321,7 @@ describe('the development database on PGlite', () => {
     const taken = startDevDatabase({ ...(await memoryDatabase(migrationsDir)), port });
     await expect(taken).rejects.toThrow(`Port ${port} on 127.0.0.1 is taken`);
     other.close();
-  }, 60_000);
+  });
 });
 
 const migrate = (env: Record<string, string>) =>
@@ -334,7 +334,7 @@ describe('scripts/migrate.ts', () => {
     await expect(unreachable).rejects.toMatchObject({
       stderr: expect.stringMatching(/^db:migrate: The database localhost:1\/none .*ECONNREFUSED/),
     });
-  }, 60_000);
+  });
 });
 
 describe.skipIf(!POSTGRES_URL)(`the development database on ${POSTGRES_TITLE}`, () => {

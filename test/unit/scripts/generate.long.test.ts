@@ -116,4 +116,4 @@ it('finds the committed migrations of both sets up to date', async () => {
     const { stdout } = await execute('npm', ['run', '-s', script], { cwd: ROOT });
     expect(stdout).toContain('No schema changes');
   }
-}, 60_000);
+});

@@ -48,7 +48,7 @@ it('fills an empty database, contracts and quarantine included', async () => {
   expect(await countsOf(database)).toEqual({ events: 2, quarantined: 1 });
   expect(await hasEvents(database)).toBe(true);
   await database.close();
-}, 60_000);
+});
 
 describe('an empty database', () => {
   const NOTHING: SeedWishes = { seed: false, empty: false, isExternal: false, wasLeftEmpty: false };

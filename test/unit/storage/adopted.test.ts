@@ -105,7 +105,7 @@ beforeAll(async () => {
   database = await startDevDatabase({ dataDir, migrationsDir: join(directory, 'no-migrations') });
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
   await run(CAPTURE);
-}, 60_000);
+});
 afterAll(async () => {
   await database.close();
   await rm(directory, { recursive: true });

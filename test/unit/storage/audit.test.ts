@@ -31,7 +31,7 @@ describe('the audit log', () => {
       const begun = await beginAction(db, { ...ENTRY, target, before: null });
       await endAction(db, begun, 'done', { token: 't' });
     }
-  }, 60_000);
+  });
   afterAll(async () => {
     await database.close();
   });
@@ -148,7 +148,7 @@ describe.skipIf(!POSTGRES_URL)(`concurrent writers of the audit log on ${POSTGRE
     const url = new URL(POSTGRES_URL ?? '');
     url.pathname = `/${name}`;
     database = await startDevDatabase({ databaseUrl: url.href, migrationsDir: FIXTURE.migrationsDir });
-  }, 60_000);
+  });
   afterAll(async () => {
     await Promise.all(clients.map((one) => one.end()));
     await database.close();
@@ -178,5 +178,5 @@ describe.skipIf(!POSTGRES_URL)(`concurrent writers of the audit log on ${POSTGRE
     const links = await readAuditChain(db, { from: 0, limit: 1_000 });
     expect(links.map(({ id }) => id)).toEqual(links.map((_, index) => index + 1));
     expect(await verifyChain(links, undefined)).toMatchObject({ checked: 161, broken: null });
-  }, 30_000);
+  });
 });

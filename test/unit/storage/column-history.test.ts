@@ -86,7 +86,7 @@ function recordsColumns(open: () => Promise<{ database: DevDatabase; stop: () =>
     );
     await query(`insert into "spot's" values (1, 'old', 1.5, true, null, 0)`);
     await run(captureStatements(source([...ofSpot, size])));
-  }, 120_000);
+  });
   afterAll(() => stop());
 
   it('stores the rows that are there when capture begins, in the bulk lane', async () => {

@@ -189,7 +189,7 @@ async function tables() {
 describe('events in any order', () => {
   beforeAll(async () => {
     of = await openEffectsDatabase(await memoryDatabase(FIXTURE.migrationsDir));
-  }, 60_000);
+  });
   afterAll(() => of.stop());
 
   it('end in the same tables, and invalidate what they changed', async () => {
@@ -244,7 +244,7 @@ describe.skipIf(!POSTGRES_URL)(`transactions at the same time on ${POSTGRES_TITL
     url.pathname = `/${name}`;
     databaseUrl = url.href;
     of = await openEffectsDatabase({ databaseUrl });
-  }, 60_000);
+  });
   afterAll(async () => {
     await of.stop();
     await admin.query(`drop database ${name} with (force)`);
@@ -287,7 +287,7 @@ describe.skipIf(!POSTGRES_URL)(`transactions at the same time on ${POSTGRES_TITL
     const found = await tables();
     expect(found.stations).toEqual(stations.filter((row) => !PRESENT.includes(row.id)));
     expect(found.bikes).toEqual(bikes);
-  }, 120_000);
+  });
 
   /** Runs statements in a transaction of another writer, and `meanwhile` between them and their commit. */
   async function whileUncommitted(statements: readonly string[], meanwhile: () => Promise<unknown>) {

@@ -22,7 +22,7 @@ const ROWS_MAX = 100;
 let of: EffectsDatabase;
 beforeAll(async () => {
   of = await openEffectsDatabase(await memoryDatabase(FIXTURE.migrationsDir));
-}, 60_000);
+});
 beforeEach(() => of.empty());
 afterAll(() => of.stop());
 

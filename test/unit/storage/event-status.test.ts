@@ -18,7 +18,7 @@ import {
 let of: EffectsDatabase;
 beforeAll(async () => {
   of = await openEffectsDatabase(await memoryDatabase(FIXTURE.migrationsDir));
-}, 60_000);
+});
 afterAll(() => of.stop());
 beforeEach(() => of.empty());
 

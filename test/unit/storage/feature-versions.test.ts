@@ -22,7 +22,7 @@ let db: ReturnType<typeof connect>;
 beforeAll(async () => {
   database = await startDevDatabase(await memoryDatabase(FIXTURE.migrationsDir));
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
-}, 120_000);
+});
 afterAll(() => database.close());
 
 const states = async () =>

@@ -65,7 +65,7 @@ beforeAll(async () => {
   await query('create table key_visits (at bigint primary key, station integer, label text)');
   const capture = captureStatements({ entities, histories: [visitHistory], everything: 'everything' });
   await db.$client.transaction(capture.map((statement) => db.$client.query(statement)));
-}, 60_000);
+});
 afterAll(() => database.close());
 beforeEach(() => query('delete from millrace.outbox'));
 

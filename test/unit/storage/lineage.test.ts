@@ -71,7 +71,7 @@ function keepsLineage(start: () => Promise<{ database: DevDatabase; stop: () => 
     stop = started.stop;
     const { connectionString: url, endpoint } = started.database;
     db = connect({ url, endpoint });
-  }, 120_000);
+  });
   afterAll(() => stop());
   beforeEach(async () => {
     await db.execute(
@@ -237,7 +237,7 @@ function keepsLineage(start: () => Promise<{ database: DevDatabase; stop: () => 
       }),
       { numRuns: runsOf(25) },
     );
-  }, 60_000);
+  });
 
   it('begins and ends a training once, even if its start was lost or its end is reported twice', async () => {
     const id = crypto.randomUUID();

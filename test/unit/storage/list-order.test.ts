@@ -27,7 +27,7 @@ beforeAll(async () => {
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
   for (const statement of CREATE_MEASURES) await db.execute(sql.raw(statement));
   await insert(distinct(fc.sample(anyMeasure, { numRuns: ROWS, seed: 7 })));
-}, 60_000);
+});
 afterAll(async () => {
   await database.close();
 });
@@ -109,5 +109,5 @@ describe.each([...each, ...several])('a list by $title', ({ orderBy }) => {
   it('is read page by page in the same order', async () => {
     const { list, rows } = await sorted({ orderBy });
     expect(await paged(list, {}, 41)).toEqual(rows.map(({ cursor }) => cursor));
-  }, 20_000);
+  });
 });

@@ -38,7 +38,7 @@ beforeAll(async () => {
   database = await startDevDatabase(await memoryDatabase(MIGRATIONS));
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
   for (const statement of CREATE_MEASURES) await db.execute(sql.raw(statement));
-}, 60_000);
+});
 afterAll(async () => {
   await database.close();
 });
@@ -201,7 +201,7 @@ describe('a page of a list', () => {
     // The lists are short, and their rows close together: this only shows that most changes void nothing.
     expect(seen.altered).toBeGreaterThan(40);
     expect(seen.kept).toBeGreaterThan(seen.needless);
-  }, 120_000);
+  });
 });
 
 describe('a range of a column that is not the first of the order', () => {

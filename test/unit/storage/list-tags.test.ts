@@ -68,7 +68,7 @@ beforeAll(async () => {
     `create table things (at integer primary key, id text, "display name" text, "group" text, shelf integer,
       open boolean, price numeric(12, 4))`,
   );
-}, 60_000);
+});
 afterAll(() => db.close());
 
 /** Runs a statement that has no parameters, as a trigger's body has none. */

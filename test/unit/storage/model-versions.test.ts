@@ -29,7 +29,7 @@ describe('the registry of models', () => {
   beforeAll(async () => {
     database = await startDevDatabase(await memoryDatabase(FIXTURE.migrationsDir));
     db = connect({ url: database.connectionString, endpoint: database.endpoint });
-  }, 60_000);
+  });
   afterAll(async () => {
     await database.close();
   });

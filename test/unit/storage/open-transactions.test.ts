@@ -26,7 +26,7 @@ describe.skipIf(!POSTGRES_URL)(`changes of two open transactions on ${POSTGRES_T
     of = await openEffectsDatabase({ databaseUrl: url.href });
     writers = [new pg.Client({ connectionString: url.href }), new pg.Client({ connectionString: url.href })];
     await Promise.all(writers.map((writer) => writer.connect()));
-  }, 60_000);
+  });
   afterAll(async () => {
     await Promise.all(writers.map((writer) => writer.end()));
     await of.stop();

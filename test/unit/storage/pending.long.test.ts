@@ -10,7 +10,7 @@ import { type EffectsDatabase, openEffectsDatabase, riderHistory, storable } fro
 let of: EffectsDatabase;
 beforeAll(async () => {
   of = await openEffectsDatabase(await memoryDatabase(FIXTURE.migrationsDir));
-}, 60_000);
+});
 afterAll(() => of.stop());
 beforeEach(() => of.empty());
 
@@ -48,14 +48,14 @@ describe('a page of pending changes', () => {
     }
     expect(read).toBe(count);
     expect(pages.length).toBe(Math.ceil(count / Math.floor(PENDING_BYTES_MAX / (EVENT_BYTES + 100))));
-  }, 60_000);
+  });
 
   it('has a single change that is larger than a page', async () => {
     await store(2, 'x'.repeat(PENDING_BYTES_MAX + 1));
     const page = await readPending(of.db, { limit: 10 });
     expect(page.changes).toHaveLength(1);
     expect(page.isFull).toBe(true);
-  }, 60_000);
+  });
 
   it('has live changes first, or with a greatest number the oldest of both lanes', async () => {
     await of.db.execute(sql`

@@ -58,7 +58,7 @@ function scoresWhatIsStored(start: () => Promise<{ database: DevDatabase; stop: 
   beforeAll(async () => {
     ({ database, stop } = await start());
     db = connect({ url: database.connectionString, endpoint: database.endpoint });
-  }, 60_000);
+  });
   afterAll(() => stop());
   beforeEach(async () => {
     counter = new Counter();

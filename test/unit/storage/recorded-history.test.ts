@@ -44,7 +44,7 @@ function readsInOrder(start: () => Promise<{ database: DevDatabase; stop: () => 
     await event(6, 9, 9_000);
     await event(7, 4, 4_001, 'b');
     await event(8, 1, 1_000, 'c');
-  }, 120_000);
+  });
   afterAll(() => stop());
 
   async function numbersOf(range: Omit<RecordedRange, 'types'>, limit: number): Promise<number[]> {

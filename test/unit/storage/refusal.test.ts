@@ -17,7 +17,7 @@ let of: EffectsDatabase;
 beforeAll(async () => {
   of = await openEffectsDatabase(await memoryDatabase(FIXTURE.migrationsDir));
   await of.db.execute(`alter table stations add column code varchar(3)`);
-}, 60_000);
+});
 afterAll(() => of.stop());
 beforeEach(() => of.empty());
 afterEach(() => vi.restoreAllMocks());

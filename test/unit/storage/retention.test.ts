@@ -23,7 +23,7 @@ function keepsAndPrunes(start: () => Promise<{ database: DevDatabase; stop: () =
     stop = started.stop;
     const { connectionString: url, endpoint } = started.database;
     db = connect({ url, endpoint });
-  }, 120_000);
+  });
   afterAll(() => stop());
   beforeEach(async () => {
     await db.execute(

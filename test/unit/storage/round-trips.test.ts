@@ -28,7 +28,7 @@ let db: ReturnType<typeof connect>;
 beforeAll(async () => {
   database = await startDevDatabase(await memoryDatabase(FIXTURE.migrationsDir));
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
-}, 60_000);
+});
 afterAll(() => database.close());
 
 async function roundTripsOf(work: () => Promise<unknown>): Promise<number> {

@@ -49,7 +49,7 @@ beforeAll(async () => {
   );
   const statements = captureStatements({ entities: [note], histories: [], everything: 'all' });
   await db.$client.transaction(statements.map((statement) => db.$client.query(statement)));
-}, 60_000);
+});
 afterAll(async () => {
   await database.close();
 });
@@ -113,7 +113,7 @@ describe('an answer of a search', () => {
     }
     expect(seen.altered).toBeGreaterThan(30);
     expect(seen.kept).toBeGreaterThan(seen.needless);
-  }, 120_000);
+  });
 
   it('has the rows that have all words of the query, in any form of them', async () => {
     await query(

@@ -52,7 +52,7 @@ beforeAll(async () => {
   );
   const station = { name: 'Harbour', district: 'Old Town', capacity: 20 };
   expect((await stack.caller.ask('PUT', '/v1/stations/101', { json: station })).status).toBe(201);
-}, 120_000);
+});
 afterAll(() => stack[Symbol.asyncDispose]());
 
 async function call<T>(method: string, path: string, body?: object): Promise<{ status: number; json: T }> {
@@ -185,7 +185,7 @@ it('sees that the rows drift which the new version is asked about, and asks for 
   expect(seen.versions[0]?.drifts).toMatchObject([
     { until: null, training: { run: null, why: 'debounced' } },
   ]);
-}, 120_000);
+});
 
 // It waits for an alarm: a minute.
 it.skipIf(IS_PART)(

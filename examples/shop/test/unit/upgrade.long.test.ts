@@ -135,7 +135,7 @@ describe('a database of an earlier Millrace', () => {
     await migratePglite(fresh, MIGRATIONS);
     expect(await shapeOf(db, 'millrace')).toEqual(await shapeOf(fresh, 'millrace'));
     expect(await shapeOf(db, 'public')).toEqual(await shapeOf(fresh, 'public'));
-  }, 60_000);
+  });
 
   it.skipIf(IS_PART)(
     'is upgraded once: a user table that gets one of these names later stays where it is',
@@ -171,7 +171,7 @@ describe('a database of an earlier Millrace', () => {
     expect(await captured()).toEqual([['product:1']]);
     const { rows } = await db.query(`select proname from pg_proc where proname like 'millrace_capture%'`);
     expect(rows).toEqual([]);
-  }, 60_000);
+  });
 
   it.skipIf(IS_PART)(
     'is refused and left unchanged if it has only some of the old migrations',

@@ -237,7 +237,7 @@ it('the table forgets the oldest tokens beyond its bound', async () => {
   for (let n = 0; n <= TOKENS_MAX; n += 1) await world.verdict(token, String(n));
   expect(world.table.peek('0')).toBeUndefined();
   expect(world.table.peek(String(TOKENS_MAX))).toBeDefined();
-}, 30_000);
+});
 
 it.each(['', 'a.b', 'a.b.c.d', 'a.b.', 'a b.c.d', `${'a'.repeat(4_096)}.b.c`])('%s is no token', (text) => {
   expect(isToken(text)).toBe(false);

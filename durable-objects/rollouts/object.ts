@@ -22,6 +22,8 @@ const Labels = z.array(z.array(z.int().nonnegative()).length(4)).max(100);
 export interface RegisteredRollout extends Watched {
   /** The version that `champion` names now. */
   readonly champion: string | null;
+  /** The newer version that would be rolled out if this rollout ended; null without one. */
+  readonly challenger: string | null;
 }
 
 export interface RolloutsPorts {
@@ -50,6 +52,8 @@ export class Rollouts extends DurableObject {
   readonly #ports: RolloutsPorts;
   #watched: Omit<Watched, 'record'> | undefined;
   #watch: RolloutWatch | undefined;
+  /** The newer version that waits, as of the last read of the registry. */
+  #challenger: string | undefined;
   #readMs = Number.NEGATIVE_INFINITY;
   /** Reads and moves happen one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
@@ -65,27 +69,20 @@ export class Rollouts extends DurableObject {
   /** Adds what an isolate saw. A report of a rollout that is not under way is dropped. */
   async report(model: string, report: RolloutReport): Promise<void> {
     const { rollout, champion, canary } = RolloutReport.parse(report);
-    if (this.#watched?.rollout !== rollout && this.#isDue(JUDGE_EVERY_MS))
-      await this.#inTurn(() => this.#refresh(Model.parse(model)));
-    if (this.#watched?.rollout !== rollout) return;
-    this.#watch?.add({ champion, canary });
-    if ((await this.ctx.storage.getAlarm()) === null) await this.#ringIn(JUDGE_EVERY_MS);
+    await this.#add(Model.parse(model), rollout, (watch) => watch.add({ champion, canary }));
   }
 
   /** Adds answers whose labels are known. They are dropped if the rollout is not under way. */
-  async labelled(rollout: string, batches: readonly (readonly number[])[]): Promise<void> {
-    if (this.#watched?.rollout !== rollout) return;
-    this.#watch?.addLabels(Labels.parse(batches));
-    if ((await this.ctx.storage.getAlarm()) === null) await this.#ringIn(JUDGE_EVERY_MS);
+  async labelled(model: string, rollout: string, batches: readonly (readonly number[])[]): Promise<void> {
+    const labels = Labels.parse(batches);
+    await this.#add(Model.parse(model), rollout, (watch) => watch.addLabels(labels));
   }
 
   /** Reads where the rollout of the model is, and begins one if there is a reason to. */
   async wake(model: string): Promise<void> {
     await this.#inTurn(async () => {
       await this.#refresh(Model.parse(model));
-      if (this.#watched !== undefined) return;
-      await this.#ports.begin(model);
-      await this.#refresh(model);
+      if (this.#watched === undefined) await this.#begin(model);
     });
   }
 
@@ -107,12 +104,26 @@ export class Rollouts extends DurableObject {
     }
   }
 
+  /** Adds to the rollout if it is under way. An object that does not know it reads the registry first. */
+  async #add(model: string, rollout: string, add: (watch: RolloutWatch) => void): Promise<void> {
+    if (this.#watched?.rollout !== rollout && this.#isDue(JUDGE_EVERY_MS))
+      await this.#inTurn(() => this.#refresh(model));
+    if (this.#watched?.rollout !== rollout || this.#watch === undefined) return;
+    add(this.#watch);
+    if ((await this.ctx.storage.getAlarm()) === null) await this.#ringIn(JUDGE_EVERY_MS);
+  }
+
+  async #begin(model: string): Promise<void> {
+    await this.#ports.begin(model);
+    await this.#refresh(model);
+  }
+
   async #step(): Promise<void> {
     if (this.#isDue(REFRESH_EVERY_MS) && this.#watched !== undefined)
       await this.#refresh(this.#watched.model);
     const [watched, watch] = [this.#watched, this.#watch];
     if (watched === undefined || watch === undefined) return;
-    const { verdict, record } = watch.judge(systemNow());
+    const { verdict, record } = watch.judge(systemNow(), this.#challenger);
     const { stage, step } = record;
     if (verdict.action === 'roll_back') {
       const reason = verdict.reason === 'too_early' ? 'expired' : verdict.reason;
@@ -130,7 +141,11 @@ export class Rollouts extends DurableObject {
     const row = await this.#ports.move({ ...watched, record: watch.record }, to);
     if (row === null) return await this.#refresh(watched.model);
     const { stage } = to.position;
-    if (stage === 'champion' || stage === 'rolled_back') return this.#forget();
+    if (stage === 'champion' || stage === 'rolled_back') {
+      this.#forget();
+      // A newer challenger may wait for the end of this one.
+      return await this.#begin(watched.model);
+    }
     watch.goOn(to.position, systemNow());
     this.#watched = { ...watched, row };
     this.#store.save({ ...this.#watched, record: watch.record });
@@ -141,7 +156,8 @@ export class Rollouts extends DurableObject {
     const found = await this.#ports.current(model);
     this.#readMs = systemNow();
     if (found === undefined) return this.#forget();
-    const { champion, ...registered } = found;
+    const { champion, challenger, ...registered } = found;
+    this.#challenger = challenger ?? undefined;
     if (this.#watched?.row !== registered.row) {
       this.#adopt(registered);
       this.#store.save(registered);
@@ -162,6 +178,7 @@ export class Rollouts extends DurableObject {
   #forget(): void {
     this.#watched = undefined;
     this.#watch = undefined;
+    this.#challenger = undefined;
     this.#store.clear();
   }
 

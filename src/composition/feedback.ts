@@ -66,7 +66,7 @@ function joinIn(env: Env, { models, eventTypes }: Catalog, db: NeonHttpDatabase)
     },
     compared: async (model, rollout, batches) => {
       try {
-        await rollouts(env, model).labelled(rollout, batches);
+        await rollouts(env, model).labelled(model, rollout, batches);
       } catch (error) {
         // The batch is missing for both versions alike.
         const fields = { 'event.action': 'feedback', 'millrace.model': model };

@@ -58,21 +58,24 @@ export function rolloutsPorts(env: Env, catalog: Pick<Catalog, 'models'>): Rollo
     if (wanted.isPromoted) await keepChampionCopy(env, championIn(db()), model);
     return moved.id;
   };
+  const definitionOf = (model: string) => catalog.models.find(({ name }) => name === model);
   return {
     current: async (model) => {
       const row = await guarded(() => readRollout(db(), model));
       if (row === undefined || !isUnderWay(row.stage)) return undefined;
-      return { ...registered(row), champion: await aliasOf(db(), model, 'champion') };
+      const found = registered(row);
+      const isByHand = found.record.startedBy !== OBJECT;
+      const { champion, challenger } = await nextIn(db(), model);
+      // What a person has started gives way to no version.
+      const isNext = !isByHand && definitionOf(model)?.rollout?.start === 'automatic';
+      return { ...found, champion, challenger: isNext ? challenger : null };
     },
     begin: async (model) => {
-      const definition = catalog.models.find(({ name }) => name === model);
+      const definition = definitionOf(model);
       const plan = definition?.rollout;
       if (plan?.start !== 'automatic') return;
-      const [version, base] = await Promise.all(
-        (['challenger', 'champion'] as const).map((alias) => aliasOf(db(), model, alias)),
-      );
-      if (version == null || base == null || version === base) return;
-      if (await guarded(() => wasRolledOut(db(), { model, version, base }))) return;
+      const { champion: base, challenger: version } = await nextIn(db(), model);
+      if (version === null || base === null) return;
       const before = await guarded(() => readRollout(db(), model));
       const hasLabels = definition?.feedback !== undefined;
       const after = before?.id ?? null;
@@ -109,7 +112,7 @@ function beginning({ plan, hasLabels, by, ...of }: Beginning): RolloutMove {
 }
 
 /** A rollout as it goes on after its newest row. */
-function registered(row: RolloutRow): Omit<RegisteredRollout, 'champion'> {
+function registered(row: RolloutRow): Omit<RegisteredRollout, 'champion' | 'challenger'> {
   const { id, model, rollout, version, base, step, changedAt } = row;
   const watch = RolloutWatch.restore(row.evidence);
   watch.goOn({ stage: stageOf(row.stage), step }, Date.parse(changedAt));
@@ -120,6 +123,19 @@ function stageOf(text: string): RolloutStep['position']['stage'] {
   const stage = STAGES.find((of) => of === text);
   if (stage === undefined) throw new Error(`A rollout has the unknown stage "${text}".`);
   return stage;
+}
+
+/** The champion, and the challenger if it has had no rollout against it. */
+async function nextIn(
+  db: NeonHttpDatabase,
+  model: string,
+): Promise<{ readonly champion: string | null; readonly challenger: string | null }> {
+  const aliases = await guarded(() => listAliases(db));
+  const named = (alias: string) => aliases.find((of) => of.model === model && of.alias === alias)?.version;
+  const [base = null, version = null] = [named('champion'), named('challenger')];
+  if (version === null || base === null || version === base) return { champion: base, challenger: null };
+  const isOld = await guarded(() => wasRolledOut(db, { model, version, base }));
+  return { champion: base, challenger: isOld ? null : version };
 }
 
 async function aliasOf(db: NeonHttpDatabase, model: string, alias: string): Promise<string | null> {

@@ -47,14 +47,29 @@ const Rollout = z
     approval: z.boolean().default(false),
     /** A rollout that has not come to an end after this time is rolled back, in seconds. */
     withinSeconds: z.number().min(1).max(5_184_000).default(604_800),
+    /**
+     * The longest time of the shadow and of each share, in seconds: a step that has not seen what it needs by then ends the
+     * rollout. After half of it, the rollout gives way to a newer challenger. `withinSeconds` if it is left out.
+     */
+    stepWithinSeconds: z.number().min(1).max(5_184_000).optional(),
   })
   .refine(({ shares }) => shares.every((share, at) => at === 0 || share > (shares[at - 1] ?? 0)), {
     error: 'Each share has to be greater than the one before it.',
     path: ['shares'],
-  });
+  })
+  .refine(
+    ({ stepWithinSeconds, shadow, canary }) =>
+      stepWithinSeconds === undefined || stepWithinSeconds > Math.max(shadow.seconds, canary.seconds),
+    { error: 'A step has to be able to last its `seconds`.', path: ['stepWithinSeconds'] },
+  );
 
 /** A rollout whose settings are all known and within their ranges. */
 export type RolloutPlan = z.output<typeof Rollout>;
+/** The longest time of a step, in milliseconds. */
+export function stepMsMax({ stepWithinSeconds, withinSeconds }: RolloutPlan): number {
+  return 1_000 * Math.min(stepWithinSeconds ?? withinSeconds, withinSeconds);
+}
+
 /** A rollout as a model declares it; what is left out has defaults. */
 export type DeclaredRollout = z.input<typeof Rollout>;
 

@@ -22,11 +22,18 @@ export function registerRollouts(models: Command): void {
     .action(async (model: string, _, command: Command) => {
       const cli = new Cli(command);
       const { data } = await cli.client.get(ROLLOUT, { path: { model }, query: { limit: STEPS } });
-      const { live, isUnderWay } = data;
+      const { live, isUnderWay, waitsFor } = data;
       if (live !== null && isUnderWay) {
         const { champion, canary } = live.requests;
         cli.reporter.notice(
           `Seen in this step: ${champion} requests of the champion, ${canary} of the new version.`,
+        );
+      }
+      if (waitsFor !== null) {
+        const { requests, labels, seconds, labelsFrom } = waitsFor;
+        const from = labelsFrom === null ? '' : `, which come from ${labelsFrom} on`;
+        cli.reporter.notice(
+          `The step waits for ${requests} requests, ${Math.ceil(seconds)} s and ${labels} labels${from}.`,
         );
       }
       const rows = data.steps.map(({ at, stage, share, version, base, reason, by }) => [

@@ -1,10 +1,11 @@
 import type { Catalog } from '../catalog.ts';
 import type { Report } from '../problem.ts';
+import { stepMsMax } from '../rollout.ts';
 
 /** Checks that the events exist which say what came of the answers of a model, and that what needs them has them. */
 export function checkFeedback({ models, events }: Catalog, report: Report): void {
   for (const definition of models) {
-    const { name, task, entity, feedback, rollout } = definition;
+    const { name, task, entity, feedback, rollout, policy } = definition;
     const say = (problem: string, remedy: string) =>
       report(definition, `model "${name}", feedback`, problem, remedy);
     if (feedback === undefined) {
@@ -25,6 +26,17 @@ export function checkFeedback({ models, events }: Catalog, report: Report): void
         `The model is a ${task}; its events are compared with ${feedback.of}.`,
         'Use `feedback.ofItems` for a ranking, and `feedback.ofAnswers` for any other model.',
       );
+    if (rollout !== undefined && rollout.canary.labels > 0) {
+      const { withinMs, lateMs } = feedback;
+      // In the first `ttlS` of a step no trial begins.
+      const seconds = policy.ttlS + (withinMs + lateMs) / 1_000;
+      const stepSeconds = stepMsMax(rollout) / 1_000;
+      if (seconds >= stepSeconds || seconds * rollout.shares.length >= rollout.withinSeconds)
+        say(
+          `Its rollout waits for labels, which a step has after ${seconds} s at the earliest: \`ttlS\`, \`within\` and \`lateMinutes\` together. A step may take ${stepSeconds} s, and the rollout ${rollout.withinSeconds} s.`,
+          'Give the rollout more time, or shorten `ttlS` or `within`, or leave `labels` out.',
+        );
+    }
     if (!events.some(({ type }) => type === feedback.label.eventType))
       say(
         `The catalog has no event type "${feedback.label.eventType}".`,

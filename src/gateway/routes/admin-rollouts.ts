@@ -3,7 +3,7 @@ import type { Context } from 'hono';
 import { formatToken, type Token } from '../../cache/clock/clock.ts';
 import type { ModelDefinition } from '../../define/model.ts';
 import { type RolloutPlan, RolloutPlanSchema } from '../../define/rollout.ts';
-import { EvidenceRecord, STAGES } from '../../inference/rollout/evidence.ts';
+import { EvidenceRecord, missingOf, STAGES } from '../../inference/rollout/evidence.ts';
 import { isUnderWay } from '../../inference/rollout/moves.ts';
 import { Failure } from '../../platform/failure.ts';
 import type { RolloutRow } from '../../storage/postgres/model-rollouts.ts';
@@ -33,6 +33,16 @@ const Step = z
     evidence: EvidenceRecord,
   })
   .openapi('RolloutStep');
+const WaitsFor = z
+  .object({
+    requests: z.int().openapi({ description: 'answers of the new version' }),
+    labels: z.int().openapi({ description: 'its answers whose labels are known' }),
+    seconds: z.number(),
+    labelsFrom: z.string().nullable().openapi({
+      description: 'when the first labels of the step can be known; null if it waits for none',
+    }),
+  })
+  .openapi('RolloutWaitsFor');
 const Rollout = z
   .object({
     name: z.string(),
@@ -42,6 +52,9 @@ const Rollout = z
     live: z.union([EvidenceRecord, z.null()]).openapi({
       description:
         'what has been seen since the newest step; null if no rollout is under way, or it is not known',
+    }),
+    waitsFor: z.union([WaitsFor, z.null()]).openapi({
+      description: 'what the step still has to see; null if `live` is, or it waits for a person',
     }),
   })
   .openapi('Rollout');
@@ -110,16 +123,32 @@ function registerShown(
     },
   });
   app.get('/v1/admin/models/:model/rollout', async (c) => {
-    const { name, rollout: plan = null } = modelAt(c, gateway);
+    const definition = modelAt(c, gateway);
+    const { name, rollout: plan = null } = definition;
     const { limit } = parsed(Limit, c.req.query());
     const ports = portsOf(c);
     const [rows, seen] = await Promise.all([ports.steps(name, limit), ports.live(name)]);
     const [newest] = rows;
     const isRunning = newest !== undefined && isUnderWay(newest.stage);
     const live = isRunning && seen?.rollout === newest.rollout ? seen.record : null;
-    const shown = { name, plan, isUnderWay: isRunning, steps: rows.map(stepShown), live };
+    const waitsFor = live === null ? null : waitingFor(definition, live);
+    const shown = { name, plan, isUnderWay: isRunning, steps: rows.map(stepShown), live, waitsFor };
     return c.json(shown, 200, { 'cache-control': 'no-store' });
   });
+}
+
+/** What a step still has to see; null if it waits for a person. */
+function waitingFor(
+  { policy, feedback }: Pick<ModelDefinition, 'policy' | 'feedback'>,
+  live: EvidenceRecord,
+): z.output<typeof WaitsFor> | null {
+  const missing = missingOf(live);
+  if (missing === undefined) return null;
+  const { requests, labels, ms } = missing;
+  // In the first `ttlS` of a step no trial begins.
+  const fromMs = feedback && live.stepBeganMs + 1_000 * policy.ttlS + feedback.withinMs + feedback.lateMs;
+  const labelsFrom = labels === 0 || fromMs === undefined ? null : new Date(fromMs).toISOString();
+  return { requests, labels, seconds: ms / 1_000, labelsFrom };
 }
 
 function stepShown({ changedAt: at, changedBy: by, evidence, step: _, ...row }: RolloutRow) {

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { RolloutPlanSchema } from '../../define/rollout.ts';
+import { RolloutPlanSchema, stepMsMax } from '../../define/rollout.ts';
 import { addBatch, type Evidences, evidenceOf, noEvidence, type Sides } from './comparison.ts';
 
 /** Where a rollout is. `waiting`: everything has been seen, and a second person has to approve. */
@@ -36,6 +36,8 @@ export const EvidenceRecord = z.strictObject({
   atMs: z.int(),
   /** Requests in this step: the champion's, and those of the new version. */
   requests: z.strictObject({ champion: Count, canary: Count }),
+  /** The newer version that the rollout gives way to once its step has had its time; absent without one. */
+  challenger: z.string().optional(),
   /** Answers of this step's time whose labels are known; absent where no event says what came of an answer. */
   labelled: z.strictObject({ champion: Count, canary: Count }).optional(),
   /** The buckets between which the champion's scores usually are, inclusive; null until enough of them are known. */
@@ -48,10 +50,26 @@ export const EvidenceRecord = z.strictObject({
 });
 export type EvidenceRecord = z.output<typeof EvidenceRecord>;
 
+/**
+ * Why a rollout waits, goes on or ends. `few_requests` and `few_labels`: the step has not seen so many in its longest time.
+ * `overtaken`: a newer challenger waits, and half of that time has passed.
+ */
+export type VerdictReason =
+  | 'too_early'
+  | 'enough_seen'
+  | 'expired'
+  | 'few_requests'
+  | 'few_labels'
+  | 'overtaken'
+  | Measure;
+
+/** The part of the longest time of a step after which the rollout gives way to a newer challenger. */
+const GIVES_WAY_AFTER = 0.5;
+
 /** What is to be done, and why. */
 export interface Verdict {
   readonly action: 'hold' | 'advance' | 'roll_back';
-  readonly reason: 'too_early' | 'enough_seen' | 'expired' | Measure;
+  readonly reason: VerdictReason;
   /** The logarithm of the evidence that the new version is worse, by measure, and the one that rolls it back. */
   readonly evidence: Readonly<Partial<Record<Measure, number>>>;
   readonly threshold: number;
@@ -86,7 +104,7 @@ export function evidencesAfter(
  * probability of at most the plan's `error`, however long the rollout takes: each measure has an equal part of it.
  */
 export function verdictOf(record: EvidenceRecord): Verdict {
-  const { plan, stage, requests, atMs } = record;
+  const { plan, atMs } = record;
   const measured = measuresOf(record);
   const threshold = Math.log(measured.length / plan.error);
   const evidence: Partial<Record<Measure, number>> = Object.fromEntries(
@@ -97,13 +115,43 @@ export function verdictOf(record: EvidenceRecord): Verdict {
   if (worse !== undefined) return { action: 'roll_back', reason: worse, ...told };
   if (atMs - record.beganMs >= plan.withinSeconds * 1_000)
     return { action: 'roll_back', reason: 'expired', ...told };
-  const needs = stage === 'shadow' ? plan.shadow : plan.canary;
-  const isEnough =
-    (stage === 'shadow' || stage === 'canary') &&
-    requests.canary >= needs.requests &&
-    (stage === 'shadow' || (record.labelled?.canary ?? 0) >= plan.canary.labels) &&
-    atMs - record.stepBeganMs >= needs.seconds * 1_000;
-  return { action: isEnough ? 'advance' : 'hold', reason: isEnough ? 'enough_seen' : 'too_early', ...told };
+  const missing = missingOf(record);
+  if (missing === undefined) return { action: 'hold', reason: 'too_early', ...told };
+  const { requests, labels, ms } = missing;
+  if (requests === 0 && labels === 0 && ms === 0)
+    return { action: 'advance', reason: 'enough_seen', ...told };
+  const stepMs = atMs - record.stepBeganMs;
+  if (stepMs >= stepMsMax(plan))
+    return { action: 'roll_back', reason: requests > 0 ? 'few_requests' : 'few_labels', ...told };
+  if (record.challenger !== undefined && stepMs >= GIVES_WAY_AFTER * stepMsMax(plan))
+    return { action: 'roll_back', reason: 'overtaken', ...told };
+  return { action: 'hold', reason: 'too_early', ...told };
+}
+
+/** What the present step has not seen yet. */
+export interface Missing {
+  readonly requests: number;
+  readonly labels: number;
+  /** What remains of its shortest time, in milliseconds. */
+  readonly ms: number;
+}
+
+/** What the present step has to see before the next one begins; undefined where it waits for no more. */
+export function missingOf({
+  plan,
+  stage,
+  requests,
+  labelled,
+  ...record
+}: EvidenceRecord): Missing | undefined {
+  if (stage !== 'shadow' && stage !== 'canary') return undefined;
+  const { requests: wanted, seconds } = stage === 'shadow' ? plan.shadow : plan.canary;
+  const labels = stage === 'shadow' ? 0 : plan.canary.labels;
+  return {
+    requests: Math.max(0, wanted - requests.canary),
+    labels: Math.max(0, labels - (labelled?.canary ?? 0)),
+    ms: Math.max(0, 1_000 * seconds - (record.atMs - record.stepBeganMs)),
+  };
 }
 
 /** Where a rollout is: its stage, and which of the plan's shares it has reached. */

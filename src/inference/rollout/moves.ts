@@ -1,19 +1,14 @@
 import { canaryTag, modelTag, rolloutTag } from '../names.ts';
-import type { Stage } from './evidence.ts';
+import type { Stage, VerdictReason } from './evidence.ts';
 
-/** Why a rollout is where it is, beside the reasons of a verdict. */
+/** Why a rollout is where it is. `superseded`: the champion that it was compared with was replaced. */
 export type MoveReason =
   | 'started'
-  | 'enough_seen'
   | 'approved'
   | 'aborted'
   | 'superseded'
   | 'record_full'
-  | 'expired'
-  | 'errors'
-  | 'slow'
-  | 'scores'
-  | 'misses';
+  | Exclude<VerdictReason, 'too_early'>;
 
 /**
  * What a step of a rollout invalidates. The cached answers of the two versions have keys of their own, so a greater share

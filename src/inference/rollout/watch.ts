@@ -78,8 +78,12 @@ export class RolloutWatch {
     if (this.#record.labelled !== undefined) this.#labels.push(...batches);
   }
 
-  /** Closes the batch of what was reported since the last call, and judges. */
-  judge(nowMs: number): Judged {
+  /**
+   * Closes the batch of what was reported since the last call, and judges.
+   *
+   * @param challenger a newer version that would be rolled out if this rollout ended.
+   */
+  judge(nowMs: number, challenger?: string): Judged {
     const champion = this.#champion.counts;
     const canary = this.#canary.counts;
     this.#champion = new ArmTally();
@@ -96,8 +100,10 @@ export class RolloutWatch {
     // A shadow has to see its requests compared by their scores too, if the champion gives any.
     const isCounted = this.#record.stage !== 'shadow' || band !== null || champion.scores.length === 0;
     const counted = isCounted ? { champion: champion.requests, canary: canary.requests } : NONE;
+    const { challenger: _, ...before } = this.#record;
     this.#record = {
-      ...this.#record,
+      ...before,
+      ...(challenger === undefined ? {} : { challenger }),
       atMs: nowMs,
       // Known from earlier batches alone, so that the batches that it judges played no part in it.
       band: band ?? bandOf(this.#usual.counts) ?? null,

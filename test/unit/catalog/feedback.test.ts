@@ -24,12 +24,14 @@ const answers = feedback.ofAnswers({
 });
 const items = feedback.ofItems({ ...of, within: '7d', item: ({ sku }) => sku });
 
+const MONTHS = { withinSeconds: 5_184_000 };
+
 /** A regression with feedback that its type may not admit. */
-const regression = (declared: DeclaredFeedback | undefined, labels = 0) =>
+const regression = (declared: DeclaredFeedback | undefined, labels = 0, times: object = MONTHS) =>
   model.regression({
     ...{ name: 'm', description: 'A model.', entity: customer, outputs: { value: 'y' } },
     inputs: { x: { columns: { n: fromFeature(features.purchases.window(30), { default: 0 }) } } },
-    rollout: { canary: { labels } },
+    rollout: { canary: { labels }, ...times },
     ...(declared === undefined ? {} : { feedback: declared as never }),
   });
 
@@ -60,6 +62,22 @@ describe('feedback', () => {
       return String(error);
     }
   };
+
+  it('brings labels within the time of a rollout that waits for them, or the catalog does not load', () => {
+    const within = (within: '11s' | '7d') =>
+      feedback.ofAnswers({
+        ...{ ...of, within, lateMinutes: 0 },
+        value: ({ quantity }) => quantity,
+        hits: () => true,
+      });
+    // Answers live for an hour, and in the first hour of a step no trial begins.
+    const step = { stepWithinSeconds: 600 };
+    expect(problemsOf(regression(within('11s'), 10, step))).toMatch(/after 3611 s at the earliest/);
+    expect(problemsOf(regression(within('11s'), 0, step))).not.toMatch(/at the earliest/);
+    expect(problemsOf(regression(within('11s'), 10, { stepWithinSeconds: 3_612 }))).not.toMatch(/earliest/);
+    // Four shares of a week each.
+    expect(problemsOf(regression(within('7d'), 10, { withinSeconds: 2_000_000 }))).toMatch(/at the earliest/);
+  });
 
   it('fits the model, or the catalog does not load', () => {
     expect(problemsOf(regression(answers, 10))).not.toMatch(/feedback/);

@@ -28,6 +28,13 @@ function rolloutLines(json: unknown): string[] {
       : [
           `Seen in this step: ${numberIn(requests, 'champion')} requests of the champion, ${numberIn(requests, 'canary')} of the new version.`,
         ];
+  const waitsFor = memberOf(json, 'waitsFor');
+  if (typeof waitsFor === 'object' && waitsFor !== null) {
+    const from = textOf(waitsFor, 'labelsFrom');
+    seen.push(
+      `The step waits for ${numberIn(waitsFor, 'requests')} requests, ${numberIn(waitsFor, 'seconds')} s and ${numberIn(waitsFor, 'labels')} labels${from === '' ? '' : `, which come from ${from} on`}.`,
+    );
+  }
   const steps = listOf(json, 'steps').map(
     (step) =>
       `${textOf(step, 'at')}: ${textOf(step, 'stage')}, ${numberIn(step, 'share')} % (${textOf(step, 'reason')} by ${textOf(step, 'by')}), ${textOf(step, 'version')} against ${textOf(step, 'base')}`,

@@ -4,6 +4,7 @@ import { armOf } from '../../../../src/inference/rollout/assignment.ts';
 import {
   BATCHES_MAX,
   EvidenceRecord,
+  missingOf,
   nextPosition,
   shareOf,
   verdictOf,
@@ -44,6 +45,69 @@ describe('a rollout', () => {
     watch.add({ champion: arm(100), canary: arm(19) });
     expect(watch.judge(50_000).verdict).toMatchObject({ action: 'hold', reason: 'too_early' });
     expect(watch.judge(100_000).verdict).toMatchObject({ action: 'roll_back', reason: 'expired' });
+  });
+
+  describe('whose step does not see what it needs', () => {
+    const plan = rolloutOf({
+      ...{ shadow: needs, canary: { ...needs, labels: 10 }, shares: [10, 50], stepWithinSeconds: 100 },
+    });
+    /** A watch in the canary, whose step began at 10 s, with enough requests or none. */
+    const inCanary = (requests: number) => {
+      const watch = RolloutWatch.begin(plan, 'key:a', 0, true);
+      watch.add({ champion: arm(100), canary: arm(100) });
+      watch.judge(5_000);
+      watch.add({ champion: arm(100), canary: arm(100) });
+      expect(watch.judge(10_000).verdict.action).toBe('advance');
+      watch.goOn(watch.next, 10_000);
+      watch.add({ champion: arm(100), canary: arm(requests) });
+      return watch;
+    };
+
+    it.each([
+      { requests: 0, reason: 'few_requests' },
+      { requests: 100, reason: 'few_labels' },
+    ])('ends after the longest time of a step ($reason)', ({ requests, reason }) => {
+      const watch = inCanary(requests);
+      expect(watch.judge(109_999).verdict).toMatchObject({ action: 'hold', reason: 'too_early' });
+      const { verdict, record } = watch.judge(110_000);
+      expect(verdict).toMatchObject({ action: 'roll_back', reason });
+      expect(verdictOf(EvidenceRecord.parse(JSON.parse(JSON.stringify(record))))).toEqual(verdict);
+      expect(missingOf(record)).toEqual({ requests: Math.max(0, 20 - requests), labels: 10, ms: 0 });
+    });
+
+    it('gives way to a newer challenger after half of that time, and not before', () => {
+      const watch = inCanary(100);
+      expect(watch.judge(59_999, 'v3').verdict.action).toBe('hold');
+      const { verdict, record } = watch.judge(60_000, 'v3');
+      expect(verdict).toMatchObject({ action: 'roll_back', reason: 'overtaken' });
+      expect(record.challenger).toBe('v3');
+      expect(verdictOf(EvidenceRecord.parse(JSON.parse(JSON.stringify(record))))).toEqual(verdict);
+      // The alias may have been cleared meanwhile.
+      const again = watch.judge(60_001);
+      expect(again.verdict.action).toBe('hold');
+      expect(again.record).not.toHaveProperty('challenger');
+    });
+
+    it('goes on if it has seen enough, whoever waits', () => {
+      const watch = inCanary(100);
+      watch.addLabels([[40, 10, 10, 2]]);
+      expect(watch.judge(110_000, 'v3').verdict).toMatchObject({ action: 'advance' });
+    });
+
+    it('has the time of the whole rollout if none is declared', () => {
+      const { stepWithinSeconds: _, ...without } = plan;
+      const watch = RolloutWatch.begin(rolloutOf({ ...without, withinSeconds: 1_000 }), 'key:a', 0, true);
+      expect(watch.judge(499_999, 'v3').verdict.action).toBe('hold');
+      expect(watch.judge(500_000, 'v3').verdict.reason).toBe('overtaken');
+      expect(watch.judge(1_000_000).verdict.reason).toBe('expired');
+    });
+
+    it('waits for a person as long as the rollout may take', () => {
+      const watch = RolloutWatch.begin(rolloutOf({ ...plan, approval: true }), 'key:a', 0, true);
+      watch.goOn({ stage: 'waiting', step: 1 }, 0);
+      expect(watch.judge(400_000_000, 'v3').verdict).toMatchObject({ action: 'hold' });
+      expect(missingOf(watch.record)).toBeUndefined();
+    });
   });
 
   it.each([
@@ -134,9 +198,12 @@ describe('buckets of scores', () => {
 });
 
 describe('a declared rollout', () => {
-  it.each([{ shares: [5, 1] }, { shares: [] }, { error: 0 }, { shares: [100] }])('refuses %j', (wrong) => {
-    expect(() => rolloutOf(wrong)).toThrow(/`rollout` is wrong/);
-  });
+  it.each([{ shares: [5, 1] }, { shares: [] }, { error: 0 }, { shares: [100] }, { stepWithinSeconds: 300 }])(
+    'refuses %j',
+    (wrong) => {
+      expect(() => rolloutOf(wrong)).toThrow(/`rollout` is wrong/);
+    },
+  );
 
   it('has defaults', () => {
     expect(rolloutOf({})).toMatchObject({ start: 'by hand', shares: [1, 5, 25, 50], error: 0.01 });

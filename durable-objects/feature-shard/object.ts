@@ -4,6 +4,7 @@ import type { FeatureRow } from '../../src/define/feature-value.ts';
 import type { ClockMoment } from '../../src/define/view.ts';
 import type { ShardDigest } from '../../src/features/digest.ts';
 import { cellsOf, type FoldableEvent } from '../../src/features/fold.ts';
+import { KeyTraces } from '../../src/features/key-traces.ts';
 import { countOf, shardOf } from '../../src/features/layout.ts';
 import { answerMoves } from '../../src/features/moved-answers.ts';
 import type { OldVersion } from '../../src/features/old-versions.ts';
@@ -14,6 +15,7 @@ import type { ShardRead, VersionsRead } from '../../src/features/seen-folds.ts';
 import { FOLD_EVENTS_MAX, READ_KEYS_MAX } from '../../src/features/shards.ts';
 import { slotsOf } from '../../src/features/slots.ts';
 import type { Now } from '../../src/platform/clock.ts';
+import { CONTINUED } from '../../src/platform/tracing/object-calls.ts';
 import { forgetKey, noteErased, rowsOfKey } from './erased.ts';
 import { CellStore } from './store.ts';
 import { nextSweepAt, type StepLimits } from './upkeep.ts';
@@ -46,6 +48,7 @@ export class FeatureShard extends DurableObject {
   readonly #store: CellStore;
   readonly #features: readonly FeatureDefinition[];
   readonly #now: Now;
+  readonly #traces = new KeyTraces();
 
   constructor(ctx: DurableObjectState, env: Cloudflare.Env, { features, now, limits }: ShardPorts) {
     super(ctx, env);
@@ -73,6 +76,7 @@ export class FeatureShard extends DurableObject {
     const own = this.#ownCells(shard, entity);
     for (const { announcement, at } of told) this.#store.announce(announcement, at);
     const cells = new Map(events.map((event) => [event, own(event)]));
+    this.#traces.note(cells);
     const folded = this.#store.fold(events, (event) => cells.get(event) ?? [], copiedTo);
     if (folded > 0) await this.#sweepDaily();
     const keys = this.#store.keysToInvalidate(events, (event) => cells.get(event) ?? []);
@@ -118,6 +122,12 @@ export class FeatureShard extends DurableObject {
   /** As `read`, with the folds that the rows show. */
   async readWithFolds(entity: string, keys: readonly string[], now: number): Promise<ShardRead> {
     return this.#read(entity, keys, now);
+  }
+
+  /** The traces of the events that a read of keys shows. */
+  [CONTINUED](method: string, [, keys]: readonly unknown[]): readonly string[] {
+    const isRead = method === 'readWithFolds' || method === 'readVersions' || method === 'read';
+    return isRead && Array.isArray(keys) ? this.#traces.of(keys.map(String)) : [];
   }
 
   #read(entity: string, keys: readonly string[], now: number): ShardRead {

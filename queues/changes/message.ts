@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { FeedChange } from '../../src/pipeline/feed/change.ts';
+import { Traceparent } from '../../src/platform/tracing/message.ts';
 
 /** A chunk of invalidated changes, with the events that the feature shards fold. */
 export const ChangesMessage = z.object({
@@ -14,6 +15,8 @@ export const ChangesMessage = z.object({
       /** Milliseconds since the Unix epoch. */
       occurredAt: z.number(),
       data: z.unknown(),
+      /** `traceparent` of what relayed it, if its trace is recorded. */
+      trace: Traceparent.exactOptional(),
     }),
   ),
   /** The changes for the live feed: of these events, and changes without an event. */

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { Traceparent } from '../../src/platform/tracing/message.ts';
 
 /** A chunk of checked events on their way to Postgres. A message has many events, because the queue counts messages. */
 export const EventsMessage = z.object({
@@ -18,6 +19,8 @@ export const EventsMessage = z.object({
       time: z.string(),
       extensions: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).exactOptional(),
       data: z.unknown(),
+      /** `traceparent` of what sent it, if its trace is recorded. */
+      trace: Traceparent.exactOptional(),
     }),
   ),
   refused: z.array(

@@ -3,6 +3,7 @@ import type { Principal } from '../define/principal.ts';
 import type { Loaded } from '../define/view.ts';
 import type { Deadline } from '../platform/deadline.ts';
 import { Failure } from '../platform/failure.ts';
+import { NO_SPAN, type Span, within } from '../platform/tracing/span.ts';
 import { answerFrom, type CachedAnswer, type Doubt } from './cached-answer.ts';
 import { isValid, type Token } from './clock/clock.ts';
 import type { ClockFollower, FollowerContext, FreshnessNeed } from './clock/follower.ts';
@@ -51,8 +52,8 @@ export interface ReadRequest {
   readonly deadline?: Pick<Deadline, 'within'>;
   /** Called before the reader waits for the origin, its own read or that of another; its error is the reader's. */
   readonly beforeFill?: () => Promise<void>;
-  /** Reads the origin as of `now`, in milliseconds since the Unix epoch; with grains, `now` is the start of one. */
-  readonly load: (now: number) => Promise<Loaded>;
+  /** Reads the origin as of `now`, in milliseconds since the Unix epoch; with grains, `now` is the start of one. `span` is the one of the fill. */
+  readonly load: (now: number, span?: Span) => Promise<Loaded>;
 }
 
 export interface ReadThroughPorts extends RefreshPorts {
@@ -71,6 +72,8 @@ export interface ReadThroughPorts extends RefreshPorts {
   readonly random: () => number;
   /** Called after every read of the origin that was to fill an entry. */
   readonly filled?: (view: string, outcome: FillOutcome) => void;
+  /** The span of the read. */
+  readonly span?: Span;
 }
 
 export type FillOutcome = 'ok' | 'failed';
@@ -86,11 +89,14 @@ export function readThrough(
   request: ReadRequest,
   ports: ReadThroughPorts,
 ): CachedAnswer | Promise<CachedAnswer> {
-  return fromMemory(request, ports) ?? readFurther(request, ports);
+  return readFromMemory(request, ports) ?? readFurther(request, ports);
 }
 
-/** Answers without waiting, if the mirror is fresh enough and the first tier has a valid entry in memory. */
-function fromMemory(request: ReadRequest, ports: ReadThroughPorts): CachedAnswer | undefined {
+/**
+ * The first step of `readThrough`: answers without waiting, if the mirror is fresh enough and the first tier has a valid
+ * entry in memory.
+ */
+export function readFromMemory(request: ReadRequest, ports: ReadThroughPorts): CachedAnswer | undefined {
   const { key, policy } = request;
   const need = needOf(request);
   const nowMs = ports.time.now();
@@ -109,7 +115,8 @@ function fromMemory(request: ReadRequest, ports: ReadThroughPorts): CachedAnswer
   return answer(entry, { hit: true, tier: nearest.name, stale: false }, request, ports, { decision });
 }
 
-async function readFurther(request: ReadRequest, ports: ReadThroughPorts): Promise<CachedAnswer> {
+/** The second step of `readThrough`. */
+export async function readFurther(request: ReadRequest, ports: ReadThroughPorts): Promise<CachedAnswer> {
   const doubt = await doubtOf(request, ports);
   const found = await lookUp(request, ports, doubt);
   if (found.usable !== undefined) return found.usable;
@@ -342,7 +349,8 @@ async function readOrigin(request: ReadRequest, ports: ReadThroughPorts): Promis
   const { epoch, seq: stamp } = ports.follower.mirror.clock;
   const startedAt = ports.time.now();
   const now = grainAt(request.grainMs, startedAt);
-  const loaded = await request.load(now);
+  const of = { name: `fill ${request.view}` };
+  const loaded = await within(ports.span ?? NO_SPAN, of, (span) => request.load(now, span));
   const fillMs = Math.max(0, ports.time.now() - startedAt);
   return {
     entry: await toEntry(loaded, request, { epoch, stamp, fillMs, now }, ports),

@@ -3,6 +3,7 @@ import { deploymentOf } from '../cache/tiers/deployment.ts';
 import { kafkaConfig } from '../pipeline/kafka/config.ts';
 import { sha256HexNow } from '../platform/digest.ts';
 import type { Region } from '../platform/regions.ts';
+import type { Span } from '../platform/tracing/span.ts';
 import { parseVars } from '../platform/vars.ts';
 import type { DatabaseTarget } from '../storage/postgres/connect.ts';
 import type { Env } from './env.ts';
@@ -146,6 +147,16 @@ export function databaseRegion(env: Pick<Env, 'DATABASE_URL' | 'DATABASE_REGION'
   const region = regionFor(configured, env.DATABASE_URL);
   databaseRegions.set(env, { region });
   return region;
+}
+
+/** The same bindings, for calls that are within a span. */
+export function envIn<Bindings extends Pick<Env, 'DATABASE_URL' | 'DATABASE_REGION'>>(
+  env: Bindings,
+  span: Span,
+): Bindings & Pick<Env, 'span'> {
+  const traced = { ...env, span };
+  databaseRegions.set(traced, { region: databaseRegion(env) });
+  return traced;
 }
 
 /** Reads only the times of the log of served predictions. */

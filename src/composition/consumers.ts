@@ -3,7 +3,9 @@ import type { BatchPorts, DeadLetter } from '../../queues/batch.ts';
 import { type ChangesPorts, consumeChanges } from '../../queues/changes/consumer.ts';
 import { consumeDead } from '../../queues/dead/consumer.ts';
 import { consumeEvents, type EventsPorts } from '../../queues/events/consumer.ts';
+import type { EventsMessage } from '../../queues/events/message.ts';
 import { consumeSink, type SinkPorts } from '../../queues/sink/consumer.ts';
+import type { FoldableEvent } from '../features/fold.ts';
 import { askEveryShard } from '../features/layout.ts';
 import { foldAndInvalidate } from '../features/shards.ts';
 import { deadLetterOf } from '../pipeline/dead-letters.ts';
@@ -11,17 +13,19 @@ import { kafkaConfig } from '../pipeline/kafka/config.ts';
 import { sinkRecord } from '../pipeline/kafka/sink.ts';
 import type { ReportLineage } from '../pipeline/lineage/observed.ts';
 import { sha256Hex } from '../platform/digest.ts';
+import { inBatch } from '../platform/tracing/tracing.ts';
 import { partitionCounts, produceAll } from '../storage/kafka.ts';
 import type { Lane } from '../storage/lane.ts';
 import { isOutage } from '../storage/outage.ts';
 import type { connect } from '../storage/postgres/connect.ts';
 import { keepDeadLetters } from '../storage/postgres/quarantine.ts';
+import { processingSpan } from '../storage/queue-spans.ts';
 import { foldingShards, foldPorts } from './folding.ts';
 import type { BoundIsolate } from './isolate.ts';
 import { queueForSink } from './kafka.ts';
 import { noteLineage } from './lineage.ts';
 import { changeFeed } from './objects.ts';
-import { changesQueue, eventsQueue } from './queueing.ts';
+import { changesQueue, changesQueueName, eventsQueue, eventsQueueName } from './queueing.ts';
 import type { RequestScope } from './request-scope.ts';
 import { armRelay, storeMessagesIn, sweepLane } from './storing.ts';
 
@@ -78,7 +82,8 @@ function eventsPorts(bound: BoundIsolate, scope: RequestScope, lane: Lane): Even
     ...deadLetters(bound),
     queue: eventsQueue(env, lane),
     probe: () => db.execute(sql`select 1`),
-    store: (messages) => storeMessagesIn(bound, messages, storing),
+    store: (messages) =>
+      storeMessagesIn(bound, messages, storing, processingSpan(eventsQueueName(lane), itemsOf(messages))),
     sweepOutbox: () => sweepLane(env, lane),
     armRelay: () => armRelay(env),
   };
@@ -88,11 +93,18 @@ function changesPorts(bound: BoundIsolate, scope: RequestScope, lane: Lane): Cha
   const { env, isolate } = bound;
   const { features } = isolate.catalog;
   const shards = foldingShards(bound);
-  const folding = foldPorts(bound, (work) => scope.keepAlive(work), notingLineage(bound, scope));
+  const keepAlive = (work: Promise<unknown>) => scope.keepAlive(work);
+  const report = notingLineage(bound, scope);
   return {
     ...deadLetters(bound),
     queue: changesQueue(env, lane),
-    fold: (events) => foldAndInvalidate(events, folding),
+    fold: (events) => {
+      const of = processingSpan(changesQueueName(lane), events.length);
+      const traces = events.map(({ trace }) => trace);
+      return inBatch(bound.tracing, of, traces, keepAlive, ({ work, next }) =>
+        foldAndInvalidate(eventsInTrace(events, next), foldPorts(bound.in(work), keepAlive, report)),
+      );
+    },
     appendToFeed: async (changes) => await changeFeed(env).append([...changes]),
     enqueueForKafka: (changes) => queueForSink(env, changes),
     probe: async () => {
@@ -104,6 +116,21 @@ function changesPorts(bound: BoundIsolate, scope: RequestScope, lane: Lane): Cha
       ]);
     },
   };
+}
+
+function itemsOf(messages: readonly EventsMessage[]): number {
+  return messages.reduce((sum, { accepted, refused }) => sum + accepted.length + refused.length, 0);
+}
+
+/** Events that go on with other contexts. */
+function eventsInTrace(
+  events: readonly FoldableEvent[],
+  next: (trace: string | undefined) => string | undefined,
+): readonly FoldableEvent[] {
+  return events.map((event) => {
+    const trace = next(event.trace);
+    return trace === undefined ? event : { ...event, trace };
+  });
 }
 
 function sinkPorts(bound: BoundIsolate): SinkPorts {

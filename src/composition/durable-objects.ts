@@ -18,6 +18,7 @@ import { type ClockPorts, TagClock } from '../../durable-objects/tag-clock/objec
 import { TrainingRuns } from '../../durable-objects/training-runs/object.ts';
 import type { Catalog } from '../define/catalog.ts';
 import { systemNow } from '../platform/clock.ts';
+import { takeCallsInTrace } from '../platform/tracing/object-calls.ts';
 import { countingQueues } from './backlog.ts';
 import { outboxWatchMs } from './config.ts';
 import { datasetsPorts } from './datasets.ts';
@@ -29,6 +30,7 @@ import { longestJudgedS } from './lifetimes.ts';
 import { outboxRelay, regionalClock, rootClock } from './objects.ts';
 import { outboxRelayPorts } from './outbox-relay.ts';
 import { rolloutsPorts } from './rollouts.ts';
+import { tracingOf } from './tracing.ts';
 import { trainingRunsPorts } from './training.ts';
 
 /**
@@ -36,7 +38,7 @@ import { trainingRunsPorts } from './training.ts';
  * passes a constructor only the state and the bindings.
  */
 export function durableObjects(catalog: Catalog) {
-  return {
+  const classes = {
     CacheStats,
     ChangeFeed,
     FillGate,
@@ -56,7 +58,8 @@ export function durableObjects(catalog: Catalog) {
     },
     OutboxRelay: class extends OutboxRelay {
       constructor(ctx: DurableObjectState, env: Env) {
-        super(ctx, env, outboxRelayPorts(countingQueues(env), catalog));
+        const keepAlive = (work: Promise<unknown>) => ctx.waitUntil(work);
+        super(ctx, env, outboxRelayPorts(countingQueues(env), catalog, keepAlive));
       }
     },
     Datasets: class extends Datasets {
@@ -94,6 +97,14 @@ export function durableObjects(catalog: Catalog) {
       }
     },
   };
+  for (const [name, objectClass] of Object.entries(classes))
+    takeCallsInTrace(objectClass, kebabCase(name), (env) => tracingOf(env));
+  return classes;
+}
+
+/** The name of a class as its peer has it. */
+function kebabCase(name: string): string {
+  return name.replaceAll(/(?<=[a-z])(?=[A-Z])/g, '-').toLowerCase();
 }
 
 function clockPorts(env: Env, catalog: Catalog): ClockPorts {

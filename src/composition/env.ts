@@ -17,6 +17,7 @@ import type { TrainingRuns } from '../../durable-objects/training-runs/object.ts
 import type { ChangesMessage } from '../../queues/changes/message.ts';
 import type { EventsMessage } from '../../queues/events/message.ts';
 import type { SinkMessage } from '../../queues/sink/message.ts';
+import type { Span } from '../platform/tracing/span.ts';
 
 /** The bindings of wrangler.toml, and the secrets. */
 export interface Env {
@@ -59,6 +60,21 @@ export interface Env {
   readonly OIDC_CLOCK_SKEW_S?: string | number;
   readonly OIDC_SCOPE_CLAIM?: string;
   readonly OIDC_ROW_CLAIMS?: string;
+  /** The receiver of traces, what it is sent, and which traces are kept (docs/tracing.md). */
+  readonly OTEL_EXPORTER_OTLP_ENDPOINT?: string;
+  readonly OTEL_EXPORTER_OTLP_HEADERS?: string;
+  readonly OTEL_EXPORTER_OTLP_PROTOCOL?: string;
+  readonly OTEL_EXPORTER_OTLP_TIMEOUT?: string | number;
+  readonly OTEL_TRACES_SAMPLER?: string;
+  readonly OTEL_TRACES_SAMPLER_ARG?: string | number;
+  readonly OTEL_SERVICE_NAME?: string;
+  readonly OTEL_RESOURCE_ATTRIBUTES?: string;
+  /** A request that takes this long is kept whatever the sampler says, in milliseconds. */
+  readonly TRACE_SLOW_MS?: string | number;
+  /** `on` records Millrace's spans in the platform's own tracing as well. */
+  readonly PLATFORM_SPANS?: string;
+  /** No binding: the span that calls through these bindings are within; see `envIn`. */
+  readonly span?: Span;
   /** The URL of the Kafka REST bridge, and its credentials (secrets). */
   readonly KAFKA_REST_URL?: string;
   readonly KAFKA_REST_USERNAME?: string;

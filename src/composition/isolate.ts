@@ -4,16 +4,14 @@ import type { CachedAnswer } from '../cache/cached-answer.ts';
 import type { Token } from '../cache/clock/clock.ts';
 import { ClockFollower, type FollowerContext } from '../cache/clock/follower.ts';
 import { RegionHedge } from '../cache/clock/region-hedge.ts';
-import { clockAt } from '../cache/clock/wire.ts';
 import {
   type ReadRequest,
   type ReadThroughPorts,
+  readFromMemory,
+  readFurther,
   readThrough,
   standInFromMemory,
 } from '../cache/read-through.ts';
-import { RecentFills } from '../cache/single-flight.ts';
-import { ColoTier, coloOrigin, keepsNothingOn } from '../cache/tiers/colo.ts';
-import { KvTier } from '../cache/tiers/kv.ts';
 import { MemoryTier } from '../cache/tiers/memory.ts';
 import type { Tier } from '../cache/tiers/tier.ts';
 import { refillRead } from '../cache/warming/refill.ts';
@@ -31,13 +29,13 @@ import { KnownMoves } from '../features/layout.ts';
 import { loadView } from '../features/load-view.ts';
 import { RowCache, type RowPorts } from '../features/row-cache.ts';
 import { asOfMoment } from '../features/seen-folds.ts';
-import { cursorKey, signCursors } from '../gateway/cursors.ts';
+import { signCursors } from '../gateway/cursors.ts';
 import type { Charging } from '../gateway/limits/charging.ts';
 import type { KeepsAlive } from '../gateway/middleware/authorize.ts';
 import { type ApiKey, apiKeyOf } from '../gateway/principals/api-key.ts';
 import { KeyTable } from '../gateway/principals/key-table.ts';
-import { holderOfTicket, ticketKey } from '../gateway/principals/ticket.ts';
-import { TokenTable, type TokenVerdict } from '../gateway/principals/token-table.ts';
+import { holderOfTicket } from '../gateway/principals/ticket.ts';
+import type { TokenVerdict } from '../gateway/principals/token-table.ts';
 import type { ViewPorts } from '../gateway/routes/views.ts';
 import { ServedLog } from '../inference/feedback/buffer.ts';
 import { LoadedModels } from '../inference/loaded-models.ts';
@@ -45,30 +43,30 @@ import { ObservedRowsOfIsolate } from '../inference/observed-rows.ts';
 import { OnnxRuntime } from '../inference/onnx/runtime.ts';
 import type { RegistryPorts } from '../inference/registry.ts';
 import { RolloutReports } from '../inference/rollout/reports.ts';
-import { Observation } from '../operations/observation.ts';
+import type { Observation } from '../operations/observation.ts';
 import { LineageRecorder } from '../pipeline/lineage/recorder.ts';
-import { sleep, systemNow, systemTime } from '../platform/clock.ts';
+import { systemNow, systemTime } from '../platform/clock.ts';
 import { sha256Hex } from '../platform/digest.ts';
-import { newId } from '../platform/ids.ts';
 import { ISOLATE_MEMORY_BYTES, MODEL_MEMORY_BYTES } from '../platform/limits.ts';
-import { log } from '../platform/logger.ts';
 import { systemRandom } from '../platform/random.ts';
-import { r2Artifacts } from '../storage/artifacts.ts';
+import { RequestTrace, type TracedHandler } from '../platform/tracing/request-trace.ts';
+import { NO_SPAN, type Span, spanned } from '../platform/tracing/span.ts';
+import type { Tracing } from '../platform/tracing/tracing.ts';
 import { noteKeyUse, readKey } from '../storage/postgres/api-keys.ts';
 import { connect, guarded } from '../storage/postgres/connect.ts';
-import { tallyShard } from '../storage/postgres/lineage-tallies.ts';
 import { asOfPorts, watchShards, watchShardsIn } from './as-of.ts';
 import { BackfillCaller } from './backfill-caller.ts';
 import { countingQueues } from './backlog.ts';
-import { championIn, rolloutIn } from './champion.ts';
-import { invalidateTags, syncFrom } from './clock.ts';
-import { type Config, readConfig } from './config.ts';
+import { BoundParts } from './bound-parts.ts';
+import { syncFrom } from './clock.ts';
+import { type Config, envIn } from './config.ts';
 import { assertBindings, type Env } from './env.ts';
-import { longestKeptS } from './lifetimes.ts';
-import { chargingOf } from './limits.ts';
-import { cacheStats, fillGate, rootClock } from './objects.ts';
+import { noticeHost } from './notice-host.ts';
+import { fillGate } from './objects.ts';
 import { fetchKeySet } from './oidc.ts';
+import { registryOf } from './registry.ts';
 import { RequestScope } from './request-scope.ts';
+import { readInSpan } from './traced-read.ts';
 
 /** The isolate's share of memory for answers. The runtime, the models and the requests need the rest. */
 const ANSWERS_BYTES = (ISOLATE_MEMORY_BYTES * 3) / 16;
@@ -136,22 +134,26 @@ export class Isolate {
       return undefined;
     }
   }
+
+  /** The trace of a request; undefined if nothing is traced, or if the bindings are wrong. */
+  traceOf(
+    bindings: object,
+    request: Request,
+    ctx: TracedHandler['ctx'],
+    startedMs: number,
+  ): RequestTrace | undefined {
+    try {
+      const bound = this.#bound.get(bindings) ?? this.of(bindings, { req: request });
+      return bound.tracing && new RequestTrace(bound.tracing, { request, ctx, startedMs });
+    } catch {
+      return undefined;
+    }
+  }
 }
 
 /** The part of hono's context that names the host of a request. */
 interface Asked {
   readonly req: { readonly url: string };
-}
-
-/** Warns of a host on which the data centre's cache keeps nothing. The platform itself reports no error there. */
-function noticeHost(url: string): void {
-  const { hostname } = new URL(url);
-  if (!keepsNothingOn(hostname)) return;
-  const message =
-    "The data centre's cache keeps nothing on workers.dev, so each isolate fills its memory from the database, or " +
-    'from KV if the policy of the view names it. ' +
-    'Deploy with a route or a custom domain: npm run deploy -- --domain api.example.com';
-  log('warn', message, { 'event.action': 'start', 'host.name': hostname });
 }
 
 /**
@@ -161,69 +163,71 @@ function noticeHost(url: string): void {
 export class BoundIsolate implements ViewPorts {
   readonly isolate: Isolate;
   readonly env: Env;
-  readonly config: Config;
-  readonly db: ReturnType<typeof connect>;
   readonly registry: RegistryPorts;
-  readonly observation: Observation;
-  readonly charging: Charging;
-  /** Where this isolate adds up what it reports for lineage. */
-  readonly lineageShard = tallyShard(systemRandom);
-  /** Signs tickets. */
-  readonly ticketKey: Uint8Array;
-  readonly cursorKey: Uint8Array;
-  readonly #tokens: TokenTable | undefined;
+  /** The span that calls are within; those of a request that nobody traces are within none. */
+  readonly span: Span;
   readonly tiers: readonly Tier[];
-  readonly #viewNamed: ReadonlyMap<string, ViewDefinition>;
-  readonly #refreshing = new Map<string, number>();
-  readonly #recentFills = new RecentFills();
+  readonly #parts: BoundParts;
+  readonly #within = new WeakMap<Span, BoundIsolate>();
   readonly #onMoved: () => void;
   readonly #pingOrigin = async () => await this.db.execute(sql`select 1`);
+  #db: ReturnType<typeof connect> | undefined;
 
-  constructor(isolate: Isolate, env: Env) {
-    const { catalog, memory, warmer } = isolate;
+  constructor(isolate: Isolate, env: Env, parts = new BoundParts(isolate, env), span: Span = NO_SPAN) {
     this.isolate = isolate;
     this.env = env;
-    this.config = readConfig(env);
-    this.db = connect(this.config.database);
-    const { apiKeySha256, database, oidc } = this.config;
-    this.ticketKey = ticketKey({ databaseUrl: database.url, apiKeySha256 });
-    this.cursorKey = cursorKey(this.config);
-    this.#tokens = oidc === undefined ? undefined : new TokenTable(oidc.rules, systemTime);
-    this.registry = {
-      store: r2Artifacts(env.MODELS),
-      loadGraph: async (bytes) => {
-        isolate.models.makeRoom(bytes.length);
-        return await isolate.runtime.load(bytes);
-      },
-      champion: championIn(this.db),
-      rollout: rolloutIn(this.db),
-      tiers: {
-        isSampled: () => systemRandom() < this.config.parityShare,
-        ran: (model, tier) => this.observation.modelRan(model, tier),
-        compared: (model, verdict) => this.observation.modelCompared(model, verdict),
-      },
-    };
-    this.observation = new Observation(newId, () => memory.bytes + isolate.rows.bytes, {
-      share: this.config.probeShare,
-      now: systemNow,
-      random: systemRandom,
-      sleep,
-      digest: sha256Hex,
-      root: { sync: (request) => clockAt(rootClock(env)).sync(request) },
-      invalidate: (tags) => invalidateTags(env, tags),
-      send: (batch) => cacheStats(env).flush(batch),
+    this.span = span;
+    this.#parts = parts;
+    this.tiers = parts.tiers.map((tier) => (tier.name === 'memory' ? tier : spanned(span, tier.name, tier)));
+    this.registry = registryOf({
+      ...{ bucket: env.MODELS, db: () => this.db, models: isolate.models, runtime: isolate.runtime, span },
+      ...{ observation: parts.observation, parityShare: parts.config.parityShare },
     });
-    this.charging = chargingOf(env, catalog.limits, this.config.isLimiting, this.observation.limited);
-    const keep = longestKeptS(catalog);
-    const { deployment } = this.config;
-    this.tiers = [
-      memory,
-      new ColoTier(caches.default, keep, coloOrigin(deployment)),
-      new KvTier(env.CACHE, keep, deployment),
-    ];
-    this.#viewNamed = new Map(catalog.views.map((view) => [view.name, view]));
     // An invalidation may have made entries stale, so the next answer starts to fill the keys that are expected next.
-    this.#onMoved = () => warmer.moved();
+    this.#onMoved = () => isolate.warmer.moved();
+  }
+
+  /** The same isolate, whose calls are within a span. */
+  in(span: Span): BoundIsolate {
+    if (!span.isRecording || span === this.span) return this;
+    const known = this.#within.get(span);
+    if (known !== undefined) return known;
+    const traced = new BoundIsolate(this.isolate, envIn(this.env, span), this.#parts, span);
+    this.#within.set(span, traced);
+    return traced;
+  }
+
+  get db(): ReturnType<typeof connect> {
+    this.#db ??= connect(this.config.database, this.span);
+    return this.#db;
+  }
+
+  get config(): Config {
+    return this.#parts.config;
+  }
+
+  get tracing(): Tracing | undefined {
+    return this.#parts.tracing;
+  }
+
+  get observation(): Observation {
+    return this.#parts.observation;
+  }
+
+  get charging(): Charging {
+    return this.#parts.charging;
+  }
+
+  get lineageShard(): number {
+    return this.#parts.lineageShard;
+  }
+
+  get ticketKey(): Uint8Array {
+    return this.#parts.ticketKey;
+  }
+
+  get cursorKey(): Uint8Array {
+    return this.#parts.cursorKey;
   }
 
   get apiKeySha256(): string {
@@ -252,17 +256,18 @@ export class BoundIsolate implements ViewPorts {
   }
 
   get acceptsTokens(): boolean {
-    return this.#tokens !== undefined;
+    return this.#parts.tokens !== undefined;
   }
 
   peekToken(hash: string): TokenHolder | undefined {
-    return this.#tokens?.peek(hash);
+    return this.#parts.tokens?.peek(hash);
   }
 
   async verifyToken(text: string, hash: string, ctx: KeepsAlive): Promise<TokenVerdict> {
     const { oidc } = this.config;
-    if (this.#tokens === undefined || oidc === undefined) return { verdict: 'invalid' };
-    return await this.#tokens.verify(text, hash, {
+    const { tokens } = this.#parts;
+    if (tokens === undefined || oidc === undefined) return { verdict: 'invalid' };
+    return await tokens.verify(text, hash, {
       fetchKeys: () => fetchKeySet(oidc.jwksUrl),
       keepAlive: (work) => ctx.waitUntil(work),
     });
@@ -284,19 +289,24 @@ export class BoundIsolate implements ViewPorts {
   /** Returns an answer in memory without a promise: a promise costs a warm hit more than the look-up. */
   readIn(scope: RequestScope, request: ReadRequest): CachedAnswer | Promise<CachedAnswer> {
     const ports = this.#ports(scope);
-    const answer = readThrough(request, ports);
-    if (!(answer instanceof Promise)) return this.#answered(request, answer, ports.context, scope);
-    return answer.then((late) => this.#answered(request, late, ports.context, scope));
+    const known = readFromMemory(request, ports);
+    if (known !== undefined) return this.#answered(request, known, ports.context, scope);
+    const outer = this.span.isRecording ? this.span : scope.span;
+    const found = outer.isRecording
+      ? readInSpan(outer, request.view, (span) => readFurther(request, this.in(span).#ports(scope)))
+      : readFurther(request, ports);
+    return found.then((late) => this.#answered(request, late, ports.context, scope));
   }
 
   standInIn(scope: RequestScope, request: ReadRequest): CachedAnswer | undefined {
     return standInFromMemory(request, this.#ports(scope));
   }
 
-  async load(view: ViewDefinition, request: ViewRequest, now: number): Promise<Loaded> {
-    const watched = watchShards(this);
+  async load(view: ViewDefinition, request: ViewRequest, now: number, span: Span = NO_SPAN): Promise<Loaded> {
+    const here = this.in(span);
+    const watched = watchShards(here);
     const ports = {
-      ...asOfPorts(this),
+      ...asOfPorts(here),
       shards: watched.shards,
       keyProperties: this.isolate.keyProperties,
     };
@@ -351,7 +361,7 @@ export class BoundIsolate implements ViewPorts {
 
   #refill(scope: RequestScope): void {
     const read = async (recipe: Parameters<typeof refillRead>[1]): Promise<CachedAnswer> => {
-      const view = this.#viewNamed.get(recipe.view);
+      const view = this.#parts.viewNamed.get(recipe.view);
       if (view === undefined) throw new Error(`The catalog has no view "${recipe.view}".`);
       const request = refillRead(view, recipe, (...asked) => this.load(...asked));
       return await readThrough(request, this.#ports(scope));
@@ -366,12 +376,13 @@ export class BoundIsolate implements ViewPorts {
       tiers: this.tiers,
       time: systemTime,
       gateOf: (key) => fillGate(this.env, key, scope.place()),
-      recentFills: this.#recentFills,
+      recentFills: this.#parts.recentFills,
       digest: sha256Hex,
       pingOrigin: this.#pingOrigin,
       random: systemRandom,
-      refreshing: this.#refreshing,
+      refreshing: this.#parts.refreshing,
       filled: this.observation.filled,
+      span: this.span,
     };
   }
 

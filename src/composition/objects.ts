@@ -25,8 +25,8 @@ const SWEEP_LIVE_MS = 10_000;
 /** Work over many rows of an object, in a consumer or a command. */
 const LONG_MS = 30_000;
 
-/** The variables that say where the database is. */
-export type DatabasePlace = Pick<Env, 'DATABASE_URL' | 'DATABASE_REGION'>;
+/** The variables that say where the database is, and the span that a call is within. */
+export type DatabasePlace = Pick<Env, 'DATABASE_URL' | 'DATABASE_REGION' | 'span'>;
 
 /** The only function that asks a namespace for an object, so that no object is placed by accident. */
 function placed<T extends Rpc.DurableObjectBranded>(
@@ -44,7 +44,7 @@ function besideDatabase<T extends Rpc.DurableObjectBranded>(
   [namespace, name]: readonly [DurableObjectNamespace<T>, string],
   deadlinesMs: Parameters<typeof peerStub>[2],
 ) {
-  return peerStub(peer, placed(namespace, name, databaseRegion(env)), deadlinesMs);
+  return peerStub(peer, placed(namespace, name, databaseRegion(env)), deadlinesMs, env.span);
 }
 
 export function rootClock(env: Pick<Env, 'TAG_CLOCK'> & DatabasePlace) {
@@ -52,11 +52,9 @@ export function rootClock(env: Pick<Env, 'TAG_CLOCK'> & DatabasePlace) {
 }
 
 /** The clock of a region, placed there on its first use. */
-export function regionalClock(env: Pick<Env, 'TAG_CLOCK'>, region: Region) {
-  return peerStub('regional-clock', placed(env.TAG_CLOCK, region, region), {
-    default: WRITE_MS,
-    sync: READ_MS,
-  });
+export function regionalClock(env: Pick<Env, 'TAG_CLOCK' | 'span'>, region: Region) {
+  const deadlines = { default: WRITE_MS, sync: READ_MS };
+  return peerStub('regional-clock', placed(env.TAG_CLOCK, region, region), deadlines, env.span);
 }
 
 /** A shard by its name, `<entity>/<n>`. */
@@ -168,5 +166,5 @@ export function fillGate(
   const region = readerRegion(place, databaseRegion(env));
   const deadlines = { default: WRITE_MS, enter: ENTER_TIMEOUT_MS, ping: READ_MS };
   const name = fillGateName(region, poolOf(key));
-  return gateIn(peerStub('fill-gate', placed(env.FILL_GATE, name, region), deadlines), key);
+  return gateIn(peerStub('fill-gate', placed(env.FILL_GATE, name, region), deadlines, env.span), key);
 }

@@ -43,6 +43,16 @@ export function eventsQueue(env: Pick<Env, 'EVENTS' | 'EVENTS_BULK'>, lane: Lane
   return lane === 'live' ? env.EVENTS : env.EVENTS_BULK;
 }
 
+/** The name of a lane's events in wrangler.toml. */
+export function eventsQueueName(lane: Lane): string {
+  return lane === 'live' ? 'millrace-events' : 'millrace-events-bulk';
+}
+
+/** The name of a lane's changes there. */
+export function changesQueueName(lane: Lane): string {
+  return lane === 'live' ? 'millrace-changes' : 'millrace-changes-bulk';
+}
+
 /** The queue of a lane's changes. */
 export function changesQueue(env: Pick<Env, 'CHANGES' | 'CHANGES_BULK'>, lane: Lane): Queue<ChangesMessage> {
   return lane === 'live' ? env.CHANGES : env.CHANGES_BULK;

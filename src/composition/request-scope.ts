@@ -1,4 +1,6 @@
 import type { RequestPlace } from '../platform/regions.ts';
+import { spanOf } from '../platform/tracing/request-trace.ts';
+import type { Span } from '../platform/tracing/span.ts';
 
 /** The parts of one request that the cache needs. */
 export class RequestScope {
@@ -9,6 +11,11 @@ export class RequestScope {
   constructor(http: Request | undefined, ctx: Pick<ExecutionContext, 'waitUntil'>) {
     this.#http = http;
     this.#ctx = ctx;
+  }
+
+  /** The span of the request; its first use makes it. */
+  get span(): Span {
+    return spanOf(this.#ctx);
   }
 
   /** Keeps work running after the request has ended. */

@@ -14,13 +14,14 @@ import { neighboursOf } from '../operations/lineage/neighbours.ts';
 import { findRoot } from '../operations/lineage/root.ts';
 import { runEventOf } from '../operations/lineage/run-events.ts';
 import { reportTraining } from '../operations/lineage/training.ts';
-import { acceptance, eventsMessage, ingest } from '../pipeline/ingest.ts';
+import { eventsMessage } from '../pipeline/ingest.ts';
 import { type LineageFacts, REQUEST_PAUSE_MS } from '../pipeline/lineage/recorder.ts';
 import { release } from '../pipeline/release.ts';
 import { writtenRows } from '../pipeline/written-rows.ts';
 import { systemNow } from '../platform/clock.ts';
 import { calling, Failure } from '../platform/failure.ts';
 import { newId } from '../platform/ids.ts';
+import type { Span } from '../platform/tracing/span.ts';
 import type { Lane } from '../storage/lane.ts';
 import { guarded } from '../storage/postgres/connect.ts';
 import { missingKeys } from '../storage/postgres/entity-writes.ts';
@@ -56,11 +57,12 @@ import { keyPorts } from './keys.ts';
 import { noteLineage, sweepRuns } from './lineage.ts';
 import { modelRegistryPorts } from './models.ts';
 import { cacheStats, changeFeed, featureShard, qualityWindow, rootClock } from './objects.ts';
-import { enqueueEvents, wasQueued } from './queueing.ts';
+import { wasQueued } from './queueing.ts';
 import { replayStepPorts } from './replaying.ts';
 import type { RequestScope } from './request-scope.ts';
 import { rolloutRoutePorts, rolloutServing } from './rollouts.ts';
-import { storeAndRelay, storeAtOnce, storeWaiting, type WaitingScope } from './storing.ts';
+import { storeAndRelay, storeAtOnce, type WaitingScope } from './storing.ts';
+import { takeEvents } from './taking.ts';
 import { trainingRoutePorts } from './training.ts';
 import { writePorts } from './writing.ts';
 
@@ -120,16 +122,7 @@ export class RequestPorts implements GatewayPorts {
     const { env, db, isolate } = this.#bound;
     const types = isolate.catalog.eventTypes;
     return {
-      take: async (raw, { isWaiting, lane }) => {
-        const { take, token } = acceptance(isWaiting, {
-          types,
-          enqueue: (items, receivedAt) =>
-            enqueueEvents(env, items, receivedAt, lane, (work) => this.#scope.keepAlive(work)),
-          store: (message) => storeWaiting(this.#bound, message, this.#waiting(lane)),
-        });
-        const report = await ingest(raw, systemNow(), { types, take });
-        return { report, token: token() };
-      },
+      take: takeEvents(this.#bound, this.#scope, this.#noteLineage),
       status: async (source, id) => {
         const rowTagsOf: RowTagsOf = (stored) => writtenRows(types, stored, systemNow());
         const read = () => guarded(() => readEventStatus(db, source, id, rowTagsOf));
@@ -375,22 +368,25 @@ export class RequestPorts implements GatewayPorts {
     );
 
   get #champion(): ChampionPorts {
-    const { config, isolate, registry } = this.#bound;
+    return this.#championIn(this.#bound);
+  }
+
+  #championIn(bound: BoundIsolate): ChampionPorts {
+    const { config, isolate, registry } = bound;
     return {
+      within: (span: Span) => this.#championIn(bound.in(span)),
       deadlineMs: config.deadlineMs,
-      read: (request) => this.#bound.readIn(this.#scope, request),
-      standIn: (request) => this.#bound.standInIn(this.#scope, request),
+      read: (request) => bound.readIn(this.#scope, request),
+      standIn: (request) => bound.standInIn(this.#scope, request),
       registry,
       loadChampion: (load) =>
-        loadAsOfIn(this.#bound, (db) =>
-          load({ ...registry, champion: championIn(db), rollout: rolloutIn(db) }),
-        ),
-      watch: () => watchShardsIn(this.#bound, this.#scope),
+        loadAsOfIn(bound, (db) => load({ ...registry, champion: championIn(db), rollout: rolloutIn(db) })),
+      watch: () => watchShardsIn(bound, this.#scope),
       models: isolate.models,
       keepAlive: (work) => this.#scope.keepAlive(work),
-      rollouts: rolloutServing(this.#bound, (work) => this.#scope.keepAlive(work)),
-      served: (answer) => noteServed(this.#bound, (work) => this.#scope.keepAlive(work), answer),
-      watched: driftServing(this.#bound, (work) => this.#scope.keepAlive(work)),
+      rollouts: rolloutServing(bound, (work) => this.#scope.keepAlive(work)),
+      served: (answer) => noteServed(bound, (work) => this.#scope.keepAlive(work), answer),
+      watched: driftServing(bound, (work) => this.#scope.keepAlive(work)),
     };
   }
 

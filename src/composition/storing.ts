@@ -9,6 +9,7 @@ import { type ReportLineage, storeObserved } from '../pipeline/lineage/observed.
 import { type ScorePorts, scoredStore, scorePending } from '../pipeline/quality/scorer.ts';
 import { type SharedStoring, type StoredEvents, storeShared } from '../pipeline/shared-storing.ts';
 import type { StoreOutcome } from '../pipeline/store.ts';
+import { messagesInTrace, traceOfEvent } from '../pipeline/traced-events.ts';
 import { systemNow } from '../platform/clock.ts';
 import { sha256Hex } from '../platform/digest.ts';
 import { calling } from '../platform/failure.ts';
@@ -16,6 +17,7 @@ import { GroupCommit } from '../platform/group-commit.ts';
 import { newId } from '../platform/ids.ts';
 import { log } from '../platform/logger.ts';
 import { sized } from '../platform/pack.ts';
+import type { SpanOf } from '../platform/tracing/span.ts';
 import type { Lane } from '../storage/lane.ts';
 import { classifyFault, guarded, isTimeout } from '../storage/postgres/connect.ts';
 import { storeEvents } from '../storage/postgres/event-store.ts';
@@ -61,8 +63,26 @@ export interface StoringScope {
   readonly lane: Lane;
 }
 
-/** Stores the events of some messages, and scores them in the background. It does not relay the outbox. */
+/**
+ * Stores the events of some messages, and scores them in the background. It does not relay the outbox.
+ *
+ * @param of the span of the work, in the traces of the events.
+ */
 export async function storeMessagesIn(
+  bound: BoundIsolate,
+  messages: readonly EventsMessage[],
+  scope: StoringScope,
+  of: SpanOf = { name: 'store events' },
+): Promise<StoreOutcome> {
+  const { tracing } = bound;
+  if (tracing === undefined) return await storeIn(bound, messages, scope);
+  const traces = messages.flatMap(({ accepted }) => accepted.map(traceOfEvent));
+  return await tracing.batch(of, traces, scope.keepAlive, ({ work, next }) =>
+    storeIn(bound.in(work), messagesInTrace(messages, next), scope),
+  );
+}
+
+async function storeIn(
   bound: BoundIsolate,
   messages: readonly EventsMessage[],
   { keepAlive, noteLineage, isPatient, lane }: StoringScope,

@@ -34,6 +34,7 @@ import { type BoundIsolate, Isolate } from './isolate.ts';
 import { kafkaReport } from './kafka.ts';
 import { modelRegistryPorts } from './models.ts';
 import { datasets, qualityWindow, trainingRuns } from './objects.ts';
+import { traceTraining } from './traced-training.ts';
 
 /** Who registers versions and changes aliases for a run. */
 const PRINCIPAL = 'training';
@@ -105,7 +106,10 @@ function runnerPorts(bound: BoundIsolate, keepAlive: KeepAlive): RunnerPorts {
     registry: registryPorts(bound, keepAlive),
     lineage: {
       began: (run) => report(bound, run, { state: 'START' }),
-      ended: (run, version) => report(bound, run, endOf(catalog, run, version)),
+      ended: async (run, version) => {
+        await report(bound, run, endOf(catalog, run, version));
+        await traceTraining(bound.tracing, bound.db, run, version, keepAlive);
+      },
     },
   };
 }

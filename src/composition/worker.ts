@@ -13,8 +13,12 @@ export function appOf(isolate: Isolate) {
   return createApp({
     catalog: isolate.catalog,
     viewsOf: isolate.viewsOf,
-    portsOf: (c) => new RequestPorts(isolate.of(c.env, c), new RequestScope(c.req.raw, c.executionCtx)),
+    portsOf: (c) => {
+      const scope = new RequestScope(c.req.raw, c.executionCtx);
+      return new RequestPorts(isolate.of(c.env, c).in(scope.span), scope);
+    },
     countRequest: (counted, request, env, ctx) => isolate.countingOf(env, request)?.requested(counted, ctx),
+    traceRequest: (request, env, ctx, startedMs) => isolate.traceOf(env, request, ctx, startedMs),
   });
 }
 

@@ -10,6 +10,8 @@ export interface FoldableEvent {
   readonly type: string;
   readonly occurredAt: number;
   readonly data: unknown;
+  /** `traceparent` of what folds it, if its trace is recorded: a later read of its keys is linked with it. */
+  readonly trace?: string;
 }
 
 /**

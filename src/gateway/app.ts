@@ -67,6 +67,7 @@ import { registerTraining, type TrainingRoutePorts } from './routes/training.ts'
 import { registerView, type ViewPorts } from './routes/views.ts';
 
 import { servedModels } from './served-models.ts';
+import { type TraceRequest, traceFields } from './traced-requests.ts';
 
 /** The effects of the routes, for one request. Each group of routes receives only its own part. */
 export interface GatewayPorts {
@@ -114,6 +115,7 @@ export interface GatewayHost {
   /** Creates a part of the ports only when a route asks for it. */
   readonly portsOf: PortsOf<GatewayPorts>;
   readonly countRequest: CountRequest;
+  readonly traceRequest?: TraceRequest;
 }
 
 /**
@@ -121,7 +123,8 @@ export interface GatewayHost {
  * overlaps with another, hono abandons its fastest router for all routes of that app, and every warm hit would be
  * slower.
  */
-export function createApp({ catalog, viewsOf, portsOf, countRequest }: GatewayHost): OpenAPIHono<AppEnv> {
+export function createApp(host: GatewayHost): OpenAPIHono<AppEnv> {
+  const { catalog, viewsOf, portsOf, countRequest, traceRequest } = host;
   const app = new OpenAPIHono<AppEnv>();
   const known = new KnownReads();
   /** All other routes. One OpenAPI document describes both apps. */
@@ -212,6 +215,7 @@ export function createApp({ catalog, viewsOf, portsOf, countRequest }: GatewayHo
   registerDescriptions(uncached, gateway, (c) => portsOf(c).inventory);
   app.fetch = fetchKnownFirst(app.fetch, known, failed, {
     count: countRequest,
+    trace: traceRequest,
     routes: new RouteLabels([app, uncached]),
   });
   return app;
@@ -280,6 +284,7 @@ function failed(error: Error, c: Context<AppEnv>): Response {
       'http.request.method': c.req.method,
       'url.path': c.req.path,
       'http.request.id': requestId,
+      ...traceFields(c),
       ...(error instanceof ViewFault ? { 'error.id': error.id } : {}),
     };
     log(error instanceof Failure ? 'warn' : 'error', 'A request failed.', fields, error);

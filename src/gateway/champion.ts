@@ -24,8 +24,11 @@ import { sleep, systemNow } from '../platform/clock.ts';
 import { type Deadline, DeadlinePassed } from '../platform/deadline.ts';
 import { Failure } from '../platform/failure.ts';
 import { newId } from '../platform/ids.ts';
+import type { Span } from '../platform/tracing/span.ts';
 
 export interface ChampionPorts {
+  /** The same ports, whose calls are within a span; absent where nothing is traced. */
+  readonly within?: (span: Span) => ChampionPorts;
   /** Reads through the cache. */
   readonly read: (request: ReadRequest) => CachedAnswer | Promise<CachedAnswer>;
   /** A stale answer in memory that may stand in, without waiting. */

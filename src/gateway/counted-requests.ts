@@ -1,13 +1,15 @@
 import type { Hono } from 'hono';
 import { NO_ROUTE, type RequestCount } from '../operations/requests.ts';
+import type { Exemplar } from '../platform/tracing/request-trace.ts';
 import type { AppEnv, ReadContext } from './context.ts';
 
-/** Counts a request that was answered. It runs on every warm hit, and never throws. */
+/** Counts a request that was answered, with its span if it is exported. It runs on every warm hit, and never throws. */
 export type CountRequest = (
   counted: RequestCount,
   request: Request,
   env: object,
   ctx: ReadContext['executionCtx'],
+  exported?: Exemplar,
 ) => void;
 
 /** The methods that have a label of their own. Strangers may send any others. */

@@ -3,6 +3,7 @@ import { systemNow } from '../platform/clock.ts';
 import type { Asked } from './cached-routes.ts';
 import type { AppEnv, ReadContext } from './context.ts';
 import type { CountRequest, RouteLabels } from './counted-requests.ts';
+import { endTrace, type TraceRequest } from './traced-requests.ts';
 
 /** The most addresses that an isolate keeps, and the longest of them: with their inputs, some megabytes at most. */
 const ADDRESSES_MAX = 8_192;
@@ -76,7 +77,15 @@ export function fetchKnownFirst(
   routed: Fetch,
   known: KnownReads,
   failed: Parameters<Hono<AppEnv>['onError']>[0],
-  { count, routes }: { readonly count: CountRequest; readonly routes: RouteLabels },
+  {
+    count,
+    routes,
+    trace,
+  }: {
+    readonly count: CountRequest;
+    readonly routes: RouteLabels;
+    readonly trace?: TraceRequest | undefined;
+  },
 ): Fetch {
   const thrown = new WeakMap<Request, unknown>();
   const failing = new Hono<AppEnv>();
@@ -89,22 +98,26 @@ export function fetchKnownFirst(
     const url = request.method === 'GET' ? request.url : '';
     const read = known.get(url);
     if (env === undefined || ctx === undefined) return routed(request, env, ctx);
+    const traced = trace?.(request, env, ctx, startedMs);
+    // The trace goes where the context of the request goes.
+    const own = traced ?? ctx;
     const counted = (answer: Response): Response => {
-      const [method, route] = read === undefined ? routes.of(request) : (['GET', read.route] as const);
-      count([method, route, answer.status, startedMs], request, env, ctx);
+      const labels = read === undefined ? routes.of(request) : (['GET', read.route] as const);
+      const exported = traced === undefined ? undefined : endTrace(traced, labels, answer);
+      count([...labels, answer.status, startedMs], request, env, ctx, exported);
       return answer;
     };
     if (read === undefined) {
-      const answer = routed(request, env, ctx);
+      const answer = routed(request, env, own);
       return answer instanceof Promise ? answer.then(counted) : counted(answer);
     }
     const fail = async (error: unknown) => {
       thrown.set(request, error);
-      return counted(await failing.fetch(request, env, ctx));
+      return counted(await failing.fetch(request, env, own));
     };
     let answer: Response | Promise<Response>;
     try {
-      answer = read.answer(new RoutedRead(request, url, env, ctx), read.ask);
+      answer = read.answer(new RoutedRead(request, url, env, own), read.ask);
     } catch (error) {
       return fail(error);
     }

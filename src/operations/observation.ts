@@ -5,6 +5,7 @@ import type { Now } from '../platform/clock.ts';
 import { type CounterBatch, CounterFlush, Counters } from '../platform/counters.ts';
 import { drainPeerCalls } from '../platform/peer.ts';
 import type { Random } from '../platform/random.ts';
+import { drainSpanCounts } from '../platform/tracing/counts.ts';
 import { PROBE_SAMPLES } from './consistency.ts';
 import { DeprecatedUse } from './deprecations.ts';
 import { CACHE_ANSWERS, CACHE_FILLS } from './hit-ratio.ts';
@@ -190,6 +191,7 @@ export class Observation {
     for (const { name, labels, value } of [
       ...this.#requests.drain(),
       ...drainPeerCalls(),
+      ...drainSpanCounts(),
       ...this.#deprecated.drain(),
     ])
       this.#counters.add(name, labels, value);

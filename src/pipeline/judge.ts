@@ -19,6 +19,8 @@ export interface AcceptedEvent {
   /** `dataschema`, a `datacontenttype` other than `application/json`, and the extension attributes, if any. */
   readonly extensions?: Extensions;
   readonly data: unknown;
+  /** `traceparent` of the request that sent it, if its trace is recorded. It is not stored with the event. */
+  readonly trace?: string;
 }
 
 /** Why an event may not be stored. */

@@ -24,7 +24,8 @@ export async function publishChanges(
   entities: ReadonlySet<string>,
 ): Promise<void> {
   const token = tokenOf(at);
-  const items = changes.map(({ outboxId, tags, event }): Published => {
+  const items = changes.map(({ outboxId, tags, event: changed, trace }): Published => {
+    const event = changed === null || trace === undefined ? changed : { ...changed, trace };
     const change = { change: outboxId, entities: entitiesOf(tags, entities), token };
     // The feed has the change of the row itself already.
     if (event !== null && isRowChange(event.type)) return { event, feedChange: undefined };

@@ -12,6 +12,11 @@ export interface RelayPorts {
   /** Returns once the `changes` queue has the changes. */
   readonly publish: (changes: readonly PendingChange[], at: ClockMoment) => Promise<void>;
   readonly markRelayed: (outboxIds: readonly number[], at: ClockMoment) => Promise<void>;
+  /** Runs the steps of a pass within the traces of its changes; absent where nothing is traced. */
+  readonly inTrace?: (
+    changes: readonly PendingChange[],
+    relay: (ports: RelayPorts, changes: readonly PendingChange[]) => Promise<void>,
+  ) => Promise<void>;
 }
 
 /** What a pass relayed. */
@@ -47,13 +52,16 @@ export async function relayPass(
     invalidated(relayed, undefined);
     return relayed;
   }
-  const at = await ports.invalidate(changes.flatMap(({ tags }) => tags));
-  invalidated(relayed, at);
-  await ports.publish(changes, at);
-  await ports.markRelayed(
-    changes.map(({ outboxId }) => outboxId),
-    at,
-  );
+  const relay = async (steps: RelayPorts, traced: readonly PendingChange[]) => {
+    const at = await steps.invalidate(traced.flatMap(({ tags }) => tags));
+    invalidated(relayed, at);
+    await steps.publish(traced, at);
+    await steps.markRelayed(
+      traced.map(({ outboxId }) => outboxId),
+      at,
+    );
+  };
+  await (ports.inTrace?.(changes, relay) ?? relay(ports, changes));
   return relayed;
 }
 

@@ -6,6 +6,7 @@ import type { RefusedEvent } from '../storage/postgres/quarantine.ts';
 import { asCloudEvent, ID_CHARACTERS_MAX, SOURCE_CHARACTERS_MAX } from './cloud-event.ts';
 import { distinct, identityOf, saysTheSame } from './identity.ts';
 import { judge } from './judge.ts';
+import { sampledTrace } from './traced-events.ts';
 import { type StorageRefusal, storeInTransactions, type TransactionPorts } from './transactions.ts';
 
 export interface StorePorts extends TransactionPorts {
@@ -42,13 +43,18 @@ export async function storeMessages(
       const raw = asCloudEvent(event);
       const judged = judge(ports.types, raw, receivedAt);
       const { sentAs } = event;
+      const trace = event.trace ?? sampledTrace(event.extensions);
       if (judged.verdict === 'quarantined') {
         const { reason, pointer, detail } = judged.refusal;
         refused.push({ raw, reason, pointer, detail });
       } else {
-        const sent = sentAs === undefined ? judged.event : { ...judged.event, sentAs };
         const { effects, tags } = judged.meaning;
-        storable.push({ ...sent, effects, tags });
+        storable.push({
+          ...judged.event,
+          ...(sentAs === undefined ? {} : { sentAs }),
+          ...(trace === undefined ? {} : { trace }),
+          ...{ effects, tags },
+        });
       }
     }
   }

@@ -2,6 +2,8 @@ import { systemNow, withTimeout } from './clock.ts';
 import type { CounterSample } from './counters.ts';
 import { durationNames, TimedOutcomes } from './durations.ts';
 import { Failure, isFailureCode } from './failure.ts';
+import { callInSpan } from './tracing/object-calls.ts';
+import { NO_SPAN, type Span, within } from './tracing/span.ts';
 
 /** The services that a worker calls, each by the name that metrics and logs use. */
 export const PEERS = [
@@ -78,22 +80,31 @@ export async function callPeer<T>(peer: Peer, deadlineMs: number, call: () => Pr
 }
 
 /**
- * An object whose methods are called by `callPeer`.
+ * An object whose methods are called by `callPeer`, each in a span of its own.
  *
  * @param deadlinesMs by method; `default` for the others.
+ * @param span the one that the calls are within.
  */
 export function peerStub<Stub extends object>(
   peer: Peer,
   stub: Stub,
   deadlinesMs: Readonly<Record<string, number>> & { readonly default: number },
+  span: Span = NO_SPAN,
 ): Stub {
   return new Proxy(stub, {
     get(target, method) {
       const member: unknown = Reflect.get(target, method, target);
       if (typeof member !== 'function' || typeof method === 'symbol') return member;
       const deadlineMs = deadlinesMs[method] ?? deadlinesMs.default;
+      if (!span.isRecording)
+        return (...sent: unknown[]) =>
+          callPeer(peer, deadlineMs, async () => await Reflect.apply(member, target, sent));
+      const name = `${peer}/${method}`;
+      const attributes = { 'rpc.system.name': 'cloudflare_workers', 'rpc.method': name };
       return (...sent: unknown[]) =>
-        callPeer(peer, deadlineMs, async () => await Reflect.apply(member, target, sent));
+        within(span, { name, kind: 'client', attributes }, (call) =>
+          callPeer(peer, deadlineMs, () => callInSpan(target, method, sent, call)),
+        );
     },
   });
 }

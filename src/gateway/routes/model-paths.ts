@@ -11,6 +11,7 @@ import { type ArmVariant, answerInRollout, variantOf } from '../../inference/rol
 import { systemNow } from '../../platform/clock.ts';
 import { DeadlinePassed } from '../../platform/deadline.ts';
 import { newId } from '../../platform/ids.ts';
+import { NO_SPAN, type Span } from '../../platform/tracing/span.ts';
 import { assertAcceptsJson } from '../accept.ts';
 import { CachedResponses, consistencyOf } from '../cached-response.ts';
 import { honoPath, inputOf, keyOf } from '../cached-routes.ts';
@@ -30,6 +31,7 @@ import { cachedReadHeaders, json, problem } from '../openapi.ts';
 import { assertOwnRow } from '../principals/row-access.ts';
 import { MODEL_RULE } from '../route-rules.ts';
 import { ServedNote } from '../served.ts';
+import { namingTraining, portsIn, predictInSpan } from '../traced-predictions.ts';
 
 export interface ModelPathPorts extends ChampionPorts, Pick<RecommendPorts, 'predicted'> {}
 
@@ -105,17 +107,20 @@ export function registerModelPath(
     await assertMayInclude(gateway, c, model.entity, includedIn(input['include']));
     const variant = variantOf(await rolloutOf(ports, model, consistency, deadline), key);
     let late: Loaded | undefined;
-    const load = async () => {
+    const load = async (_now: number, span: Span = NO_SPAN) => {
       const charge = (rows: number) =>
         gateway.charge(c, { cost: MODEL_RULE.cost, units: unitsOf('predictionOfItem', rows) });
-      const watched = ports.watch();
-      const note = new ServedNote(model, ports.served);
-      const { drafted } = note;
-      const predicting = predictPorts(ports, model, consistency, { deadline, watched, drafted }, charge);
-      late = await answerFor(model, { key, input, variant }, predicting, ports);
-      const loaded = await inMoment(late, watched, deadline);
-      note.answered(loaded, () => requestIdOf(c), model.policy.ttlS);
-      return loaded;
+      return await predictInSpan(span, model, async (own) => {
+        const inSpan = portsIn(ports, own);
+        const watched = inSpan.watch();
+        const note = new ServedNote(model, ports.served);
+        const { drafted } = note;
+        const predicting = predictPorts(inSpan, model, consistency, { deadline, watched, drafted }, charge);
+        late = await answerFor(model, { key, input, variant }, namingTraining(predicting, own), ports);
+        const loaded = await inMoment(late, watched, deadline);
+        note.answered(loaded, () => requestIdOf(c), model.policy.ttlS);
+        return loaded;
+      });
     };
     const request: ReadRequest = {
       view: model.name,

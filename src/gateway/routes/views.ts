@@ -6,6 +6,7 @@ import type { ViewRowsDefinition } from '../../define/rows.ts';
 import type { Variant } from '../../define/vary.ts';
 import type { Loaded, ViewDefinition, ViewRequest } from '../../define/view.ts';
 import { systemNow } from '../../platform/clock.ts';
+import type { Span } from '../../platform/tracing/span.ts';
 import { assertAcceptsJson } from '../accept.ts';
 import { CachedResponses, consistencyOf, missingResponse } from '../cached-response.ts';
 import { type Asked, askedOf, honoPath, keyOf } from '../cached-routes.ts';
@@ -41,7 +42,7 @@ export interface ViewPorts extends ReaderPorts {
    * Reads a view's answer from the origin as of `now`, with the moment of the clock that it reflects, and signs its
    * cursors.
    */
-  load(view: ViewDefinition, request: ViewRequest, now: number): Promise<Loaded>;
+  load(view: ViewDefinition, request: ViewRequest, now: number, span?: Span): Promise<Loaded>;
 }
 
 /**
@@ -157,7 +158,7 @@ export function registerView(
       owner,
       grainMs: view.grainMs,
       beforeFill: () => chargeFill(c, reader, FILL, reads),
-      load: (now: number) => reads.load(view, { input, variant, principal, owner }, now),
+      load: (now: number, span?: Span) => reads.load(view, { input, variant, principal, owner }, now, span),
     };
     const found = reads.read(wanted, request, c.executionCtx);
     if (!(found instanceof Promise)) return respond(found, 0);

@@ -3,6 +3,7 @@ import { drizzle, type NeonHttpClient, type NeonHttpDatabase } from 'drizzle-orm
 import { systemNow } from '../../platform/clock.ts';
 import { Failure } from '../../platform/failure.ts';
 import { countCall } from '../../platform/peer.ts';
+import { NO_SPAN, type Span } from '../../platform/tracing/span.ts';
 import { decodeUtf8 } from '../../platform/utf8.ts';
 
 export interface DatabaseTarget {
@@ -14,12 +15,19 @@ export interface DatabaseTarget {
 /** How long a statement or a batch may take, in milliseconds. */
 const QUERY_TIMEOUT_MS = 10_000;
 
-/** A drizzle database over Neon's HTTP protocol: one round trip per statement or batch, and no connection to keep open. */
-export function connect(target: DatabaseTarget): NeonHttpDatabase & { readonly $client: NeonHttpClient } {
+/**
+ * A drizzle database over Neon's HTTP protocol: one round trip per statement or batch, and no connection to keep open.
+ *
+ * @param span the one that the statements are within.
+ */
+export function connect(
+  target: DatabaseTarget,
+  span: Span = NO_SPAN,
+): NeonHttpDatabase & { readonly $client: NeonHttpClient } {
   const { endpoint } = target;
   if (endpoint !== undefined) neonConfig.fetchEndpoint = () => endpoint;
   neonConfig.fetchFunction = fetchAnswer;
-  return drizzle(neon(target.url));
+  return drizzle(span.isRecording ? neon(target.url, { fetchOptions: { span } }) : neon(target.url));
 }
 
 /** The connection broke, or the time ran out, while the answer's body was read. */
@@ -31,10 +39,14 @@ class ConnectionLost extends Error {
  * `fetch` for the driver. The driver wraps errors of `fetch` itself in a `NeonDbError`, but not errors of reading the
  * body. Without this marking, a connection that breaks there would look like an error of the calling code.
  */
-async function fetchAnswer(input: string, init: RequestInit) {
+async function fetchAnswer(input: string, { span: parent = NO_SPAN, ...init }: StatementInit) {
   const startedMs = systemNow();
-  const count = (outcome: 'ok' | 'failed' | 'timeout') =>
+  const span = parent.isRecording ? parent.child(statementSpan(init.body)) : NO_SPAN;
+  const count = (outcome: 'ok' | 'failed' | 'timeout') => {
     countCall('database', outcome, systemNow() - startedMs);
+    if (outcome !== 'ok') span.fail(new Error(outcome));
+    span.end();
+  };
   const broken = (error: unknown): never => {
     count(isTimeout(error) ? 'timeout' : 'failed');
     throw error;
@@ -50,6 +62,7 @@ async function fetchAnswer(input: string, init: RequestInit) {
       return lost(cause);
     });
     // 400 is an error of a statement, which the database has answered.
+    if (response.status === 400) span.set({ 'db.response.status_code': '400' });
     count(response.ok || response.status === 400 ? 'ok' : 'failed');
     return decodeUtf8(bytes);
   };
@@ -59,6 +72,23 @@ async function fetchAnswer(input: string, init: RequestInit) {
     json: async (): Promise<unknown> => parseAnswer(await text(), lost),
     text,
   };
+}
+
+/** A request of the driver: `connect` adds the span of its caller. */
+interface StatementInit extends RequestInit {
+  readonly span?: Span;
+}
+
+/** The first word of the first statement, behind which its text is not recorded: a catalog may write values into it. */
+const FIRST_WORD = /^\{"quer(?:y|ies)":(?:\[\{"query":)?"(?:\s|\\n)*([a-z]{1,12})\b/i;
+
+/** The span of a statement or a batch, as OpenTelemetry's conventions for databases name it. */
+function statementSpan(body: RequestInit['body']) {
+  const text = typeof body === 'string' ? body : '';
+  const isBatch = text.startsWith('{"queries"');
+  const operation = isBatch ? 'BATCH' : (FIRST_WORD.exec(text)?.[1]?.toUpperCase() ?? 'QUERY');
+  const attributes = { 'db.system.name': 'postgresql', 'db.operation.name': operation };
+  return { name: `${operation} postgresql`, kind: 'client', attributes } as const;
 }
 
 function parseAnswer(text: string, lost: (cause: unknown) => never): unknown {

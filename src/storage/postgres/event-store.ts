@@ -25,6 +25,8 @@ export interface StorableEvent {
   readonly data: unknown;
   readonly effects: readonly Effect[];
   readonly tags: readonly string[];
+  /** `traceparent` of the storing, if the trace of the event is recorded; its outbox row carries it on. */
+  readonly trace?: string;
 }
 
 /** What identifies an event (CloudEvents 1.0.2, "source" and "id"). */
@@ -190,11 +192,11 @@ function rowEffects(events: readonly StorableEvent[]): EventEffect[] {
 }
 
 function insertOutbox(events: readonly StorableEvent[], batch: string): SQL {
-  const json = events.map(({ source, id, tags }) => ({ m_source: source, m_id: id, tags }));
+  const json = events.map(({ source, id, tags, trace }) => ({ m_source: source, m_id: id, tags, trace }));
   return sql`
-    insert into ${millrace.outbox} (event_seq, tags)
-    select e.seq, r.tags
-    from jsonb_to_recordset(${JSON.stringify(json)}::jsonb) as r(m_source text, m_id text, tags text[])
+    insert into ${millrace.outbox} (event_seq, tags, trace)
+    select e.seq, r.tags, r.trace
+    from jsonb_to_recordset(${JSON.stringify(json)}::jsonb) as r(m_source text, m_id text, tags text[], trace text)
     ${freshEvents(batch)}
     order by e.seq`;
 }

@@ -19,4 +19,5 @@ export const MIGRATIONS: readonly { readonly tag: string; readonly when: number 
   { tag: '0013_model_rollouts', when: 1_795_979_787_737 },
   { tag: '0014_erasures', when: 1_795_993_383_442 },
   { tag: '0015_row_changes', when: 1_796_004_768_908 },
+  { tag: '0016_outbox_traces', when: 1_796_018_857_779 },
 ];

@@ -11,6 +11,8 @@ export interface PendingChange {
   readonly lane: Lane;
   readonly tags: readonly string[];
   readonly event: ChangedEvent | null;
+  /** `traceparent` of the storing, if the trace of the event is recorded. */
+  readonly trace?: string;
 }
 
 /** The event behind a change, with the fields that features need. */
@@ -21,6 +23,8 @@ export interface ChangedEvent {
   /** Milliseconds since the Unix epoch. */
   readonly occurredAt: number;
   readonly data: unknown;
+  /** `traceparent` of the relay, if the trace of the event is recorded. */
+  readonly trace?: string;
 }
 
 const Row = z.object({
@@ -33,6 +37,7 @@ const Row = z.object({
   occurred_at_ms: z.coerce.number().nullable(),
   /** As JSON text: its size bounds a page, and Postgres would parse it a second time to return it as `jsonb`. */
   data: z.string().nullable(),
+  trace: z.string().nullable(),
 });
 
 /** Which pending changes to read. */
@@ -72,7 +77,7 @@ export async function readPending(db: NeonHttpDatabase, { limit, upTo }: Pending
     sql`(select max(id) from ${millrace.outbox} where relayed_at is null and ${sql.raw(lane)})`;
   const { rows } = await db.execute(sql`
     with m_waiting as materialized (
-      select o.id, o.is_bulk, o.tags, o.event_seq, e.type, extract(epoch from e.occurred_at) * 1000 as occurred_at_ms,
+      select o.id, o.is_bulk, o.tags, o.event_seq, o.trace, e.type, extract(epoch from e.occurred_at) * 1000 as occurred_at_ms,
         e.data::text as data
       from ${millrace.outbox} o left join ${millrace.events} e on e.seq = o.event_seq
       where o.relayed_at is null
@@ -85,7 +90,7 @@ export async function readPending(db: NeonHttpDatabase, { limit, upTo }: Pending
       from m_waiting w
       window m_before as (order by ${order('w')})
     )
-    select s.id, s.is_bulk, s.tags, s.event_seq, s.type, s.occurred_at_ms, s.data, s.found,
+    select s.id, s.is_bulk, s.tags, s.event_seq, s.type, s.occurred_at_ms, s.data, s.trace, s.found,
       greatest(${newestOf('is_bulk')}, ${newestOf('not is_bulk')}) as newest
     from m_sized s
     where s.position <= ${limit} and (s.position = 1 or s.total <= ${PENDING_BYTES_MAX})
@@ -109,7 +114,8 @@ function changeOf(row: z.output<typeof Row>): PendingChange {
           occurredAt: Math.round(row.occurred_at_ms),
           data: JSON.parse(row.data),
         };
-  return { outboxId: row.id, lane: row.is_bulk ? 'bulk' : 'live', tags: row.tags, event };
+  const change = { outboxId: row.id, lane: row.is_bulk ? 'bulk' : 'live', tags: row.tags, event } as const;
+  return row.trace === null ? change : { ...change, trace: row.trace };
 }
 
 /** Marks changes as relayed: invalidated at the root clock at the moment `at`, and taken by the `changes` queue. */
@@ -159,6 +165,14 @@ export async function readRelayed(
       return [seq, { outboxId, type, tags }];
     }),
   );
+}
+
+/** `traceparent` of the newest events up to a number whose traces are recorded, as long as the outbox has their rows. */
+export async function newestTraces(db: NeonHttpDatabase, upTo: number, limit: number): Promise<string[]> {
+  const { rows } = await db.execute(sql`
+    select trace from ${millrace.outbox} where trace is not null and event_seq <= ${upTo}
+    order by event_seq desc limit ${limit}`);
+  return rows.map((row) => z.object({ trace: z.string() }).parse(row).trace);
 }
 
 /** The number of changes that are not relayed yet. */

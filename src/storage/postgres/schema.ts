@@ -105,6 +105,8 @@ export const outbox = schema.table(
      */
     relayedEpoch: text('relayed_epoch'),
     relayedSeq: bigint('relayed_seq', { mode: 'number' }),
+    /** `traceparent` of the storing (W3C Trace Context), if the trace of the change is recorded. */
+    trace: text('trace'),
   },
   (table) => [
     // For the lookup of an event's status: by the event, and by its transaction.
@@ -112,6 +114,8 @@ export const outbox = schema.table(
     index('outbox_batch').on(table.batch).where(sql`${table.batch} is not null`),
     // The relay reads live changes first.
     index('outbox_pending').on(table.isBulk, table.id).where(sql`${table.relayedAt} is null`),
+    // A training looks up the newest traces that it has learned from.
+    index('outbox_trace').on(table.eventSeq).where(sql`${table.trace} is not null`),
     // The index excludes pending rows, so that writing a pending row costs nothing more.
     index('outbox_relayed')
       .on(table.relayedEpoch, table.relayedSeq)

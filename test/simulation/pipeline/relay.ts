@@ -51,7 +51,11 @@ export class SimulatedRelay {
   async #inside(work: (relay: OutboxRelay) => Promise<unknown>): Promise<unknown> {
     if (this.#relay === undefined || !this.#process.alive) {
       this.#process = { name: 'relay', alive: true };
-      this.#relay = new OutboxRelay(this.#state(), {} as never, outboxRelayPorts(this.#env(), catalog));
+      this.#relay = new OutboxRelay(
+        this.#state(),
+        {} as never,
+        outboxRelayPorts(this.#env(), catalog, (work) => void work),
+      );
     }
     const relay = this.#relay;
     return await this.#machine().run(this.#process, () => work(relay));

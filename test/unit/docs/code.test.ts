@@ -18,6 +18,7 @@ const OTHERS: Readonly<Record<string, string>> = {
   'docs/operations.md yaml': 'configures Prometheus',
   'README.md ': 'a drawing',
   'docs/pipeline.md ': 'lines of the live feed',
+  'docs/tracing.md ': 'a tree of spans: test/e2e/tracing.test.ts has its paths',
 };
 /** These have tests of their own beside this one. */
 const ELSEWHERE = ['sh', 'json'];

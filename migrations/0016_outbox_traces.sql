@@ -1,0 +1,2 @@
+ALTER TABLE "millrace"."outbox" ADD COLUMN "trace" text;--> statement-breakpoint
+CREATE INDEX "outbox_trace" ON "millrace"."outbox" USING btree ("event_seq") WHERE "millrace"."outbox"."trace" is not null;

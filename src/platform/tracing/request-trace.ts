@@ -1,0 +1,124 @@
+import { parseTraceparent, type TraceContext } from './context.ts';
+import { traceIdOf } from './sampler.ts';
+import { NO_SPAN, type Span } from './span.ts';
+import type { LocalTrace, RecordedSpan } from './trace.ts';
+import type { Tracing } from './tracing.ts';
+
+/** What the platform passes to a handler of requests, and when. */
+export interface TracedHandler {
+  readonly request: Pick<Request, 'headers'>;
+  readonly ctx: {
+    waitUntil(promise: Promise<unknown>): void;
+    passThroughOnException(): void;
+    readonly props?: unknown;
+  };
+  /** When the request arrived, in milliseconds since the Unix epoch. */
+  readonly startedMs: number;
+}
+
+/** How a request ended: its route is known only then. */
+export interface Answered {
+  readonly method: string;
+  /** The path of the route, as the OpenAPI document has it. */
+  readonly route: string;
+  readonly status: number;
+  /** The header `Cache-Status` (RFC 9211): which tier has answered. */
+  readonly cache?: string | null;
+}
+
+/** The span of a request that is exported: what an exemplar of a metric names. */
+export interface Exemplar {
+  readonly traceId: string;
+  readonly spanId: string;
+}
+
+/**
+ * The trace of one request. It takes the place of the platform's context of the request, so that whoever is handed the one
+ * has the other. A warm hit that is not kept makes no span and no id: it reads `traceparent`, and draws a number.
+ *
+ * The sampler decides first. A request that fails with 5xx or is slow is kept regardless, with what this isolate has
+ * recorded of it; calls to other isolates carry the first decision.
+ */
+export class RequestTrace {
+  readonly isSampled: boolean;
+  readonly #tracing: Tracing;
+  readonly #handler: TracedHandler;
+  readonly #draw: number;
+  #parent: TraceContext | undefined;
+  #trace: LocalTrace | undefined;
+  #span: RecordedSpan | undefined;
+
+  constructor(tracing: Tracing, handler: TracedHandler) {
+    const { sampler } = tracing;
+    this.#tracing = tracing;
+    this.#handler = handler;
+    this.#draw = tracing.random();
+    if (sampler.readsParent) this.#parent = parentOf(handler);
+    this.isSampled =
+      this.#parent === undefined
+        ? sampler.ofDraw(this.#draw)
+        : sampler.ofParent(this.#parent.traceId, this.#parent.isSampled);
+  }
+
+  /** The span of the request; its first use makes it. */
+  get span(): Span {
+    return this.#begun();
+  }
+
+  get props(): unknown {
+    return this.#handler.ctx.props;
+  }
+
+  waitUntil(promise: Promise<unknown>): void {
+    this.#handler.ctx.waitUntil(promise);
+  }
+
+  passThroughOnException(): void {
+    this.#handler.ctx.passThroughOnException();
+  }
+
+  /** Ends the span of the request, and decides whether the trace is kept. @returns the span, if it is. */
+  answered({ method, route, status, cache }: Answered): Exemplar | undefined {
+    const isFailed = status >= 500;
+    const isKept =
+      this.isSampled || isFailed || this.#tracing.now() - this.#handler.startedMs >= this.#tracing.slowMs;
+    if (!isKept) {
+      this.#trace?.decide(false);
+      return undefined;
+    }
+    const span = this.#begun();
+    span.rename(`${method} ${route}`);
+    if (isFailed) span.fail(undefined);
+    span.set({
+      'http.request.method': method === 'other' ? '_OTHER' : method,
+      'http.route': route,
+      'http.response.status_code': status,
+      'http.response.header.cache-status': cache ?? undefined,
+      ...(isFailed ? { 'error.type': String(status) } : {}),
+    });
+    span.end();
+    this.#trace?.decide(true);
+    return span.context;
+  }
+
+  #begun(): RecordedSpan {
+    if (this.#span !== undefined) return this.#span;
+    const { ctx, startedMs } = this.#handler;
+    if (!this.#tracing.sampler.readsParent) this.#parent = parentOf(this.#handler);
+    const parent = this.#parent;
+    const id = parent?.traceId ?? traceIdOf(this.#draw, this.#tracing.random);
+    const keepAlive = (work: Promise<unknown>) => this.waitUntil(work);
+    this.#trace = this.#tracing.trace(id, this.isSampled, keepAlive, ctx);
+    this.#span = this.#trace.begin({ name: 'request', kind: 'server' }, parent, { startMs: startedMs });
+    return this.#span;
+  }
+}
+
+function parentOf({ request }: TracedHandler): TraceContext | undefined {
+  return parseTraceparent(request.headers.get('traceparent'));
+}
+
+/** The span of the request that a context belongs to. */
+export function spanOf(ctx: object): Span {
+  return ctx instanceof RequestTrace ? ctx.span : NO_SPAN;
+}

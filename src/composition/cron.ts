@@ -10,6 +10,7 @@ import { replaceLostChampions } from './lost-champions.ts';
 import { outboxRelay, trainingRuns } from './objects.ts';
 import type { RequestScope } from './request-scope.ts';
 import { wakeRollouts } from './rollouts.ts';
+import { checkSkew } from './skew.ts';
 import { scorePendingIn } from './storing.ts';
 
 /** The work of each minute. A part that fails is repeated a minute later and stops no other part. */
@@ -28,6 +29,10 @@ export async function runCron(bound: BoundIsolate, scope: RequestScope): Promise
   if (isolate.catalog.models.some(isRetrained)) behind('training', trainingRuns(env).check());
   behind('rollout', wakeRollouts(bound));
   behind('feedback', tendFeedback(bound));
+  behind(
+    'skew',
+    checkSkew(bound, (work) => scope.keepAlive(work)),
+  );
   behind(
     'lost-champion',
     replaceLostChampions(bound, (work) => scope.keepAlive(work)),

@@ -46,6 +46,7 @@ import { type QuarantinePorts, registerQuarantine } from './routes/admin-quarant
 import { type QueuePorts, registerQueues } from './routes/admin-queues.ts';
 import { type ReplayPorts, registerReplay } from './routes/admin-replay.ts';
 import { type RolloutRoutePorts, registerRollouts } from './routes/admin-rollouts.ts';
+import { registerSkew, type SkewRoutePorts } from './routes/admin-skew.ts';
 import { type FeedPorts, registerChanges } from './routes/changes.ts';
 import { type InventoryPorts, registerDescriptions } from './routes/descriptions.ts';
 import { registerDocs } from './routes/docs.ts';
@@ -86,6 +87,7 @@ export interface GatewayPorts {
   readonly featureStates: FeatureStatePorts;
   readonly feed: FeedPorts;
   readonly feedback: FeedbackRoutePorts;
+  readonly skew: SkewRoutePorts;
   readonly health: HealthPorts;
   readonly idempotency: IdempotencyPort;
   readonly inventory: InventoryPorts;
@@ -244,6 +246,7 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerDrift(app, gateway, (c) => portsOf(c).drift);
   registerRollouts(app, gateway, (c) => portsOf(c).rollouts);
   registerFeedback(app, gateway, (c) => portsOf(c).feedback);
+  registerSkew(app, gateway, (c) => portsOf(c).skew);
   registerCacheAdmin(app, gateway, (c) => portsOf(c).cache);
   registerInspection(app, gateway, (c) => portsOf(c).cache);
   registerQuarantine(app, gateway, (c) => portsOf(c).quarantine);

@@ -12,6 +12,7 @@ import {
   MODEL_RUNS,
   ROLLOUT_LOST,
   SERVED_LOGGED,
+  SKEW_CHECKS,
 } from './observation.ts';
 import { REQUEST_DURATIONS, REQUESTS } from './requests.ts';
 
@@ -42,6 +43,8 @@ const COUNTER_HELP: Readonly<Record<string, string>> = {
   [MODEL_PARITY]: 'Runs of models that both tiers computed, by model and verdict: agrees or differs.',
   [LIMITED]: 'Requests that were refused because a budget was used up, by budget and lane.',
   [ROLLOUT_LOST]: 'Requests that the comparison of a rollout lacks, because a report failed.',
+  [SKEW_CHECKS]:
+    'Served predictions that were computed again from history, by model and verdict: match, mismatch or unknown.',
   [SERVED_LOGGED]: 'Served predictions of the share that is logged, by outcome: logged or lost.',
   [LINEAGE_LOST]: 'Runs and predictions that lineage could not store, by reason.',
   [PEER_CALLS]: 'Calls of the isolates to other services and the database, by peer and outcome.',

@@ -84,6 +84,7 @@ export const LIMITED = 'millrace_limited_total';
 /** Runs of models, by what computed them. */
 export const MODEL_RUNS = 'millrace_model_runs_total';
 /** Runs of models that both tiers computed, by whether they agreed. */
+export const SKEW_CHECKS = 'millrace_skew_checks_total';
 export const MODEL_PARITY = 'millrace_model_parity_total';
 
 export interface ObservationPorts extends Omit<ProbePorts, 'count'> {
@@ -162,6 +163,11 @@ export class Observation {
   /** Counts served predictions that were logged, or could not be. */
   readonly servedLogged = (outcome: string, by: number): void => {
     this.#counters.add(SERVED_LOGGED, { outcome }, by);
+  };
+
+  /** Counts a served prediction that was computed again from history. */
+  readonly skewChecked = (model: string, verdict: string): void => {
+    this.#counters.add(SKEW_CHECKS, { model, verdict });
   };
 
   /** Counts a request of a deprecated version. */

@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { WRITTEN_EXAMPLES } from '../../src/gateway/contract/written-examples.ts';
 import { recordsIn } from '../../src/inference/feedback/record.ts';
 import { differences } from '../support/gateway/agree.ts';
-import { eventually, type Stack, startStack } from '../support/node/stack.ts';
+import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
 import { PurchaseClient, purchaseOf } from './purchases.ts';
 
 const Report = z.object({
@@ -14,6 +14,11 @@ const Report = z.object({
       pending: z.object({ trials: z.int(), hits: z.int() }),
     }),
   ),
+});
+
+const Skew = z.object({
+  ...{ matches: z.int(), mismatches: z.int(), unknown: z.int() },
+  answers: z.array(z.object({ verdict: z.string(), why: z.string().nullable(), events: z.int() })),
 });
 
 let stack: Stack;
@@ -80,6 +85,31 @@ describe('served predictions', () => {
     await client.send([purchaseOf('ada', '10002B'), purchaseOf('bob', 'never-shown')]);
     const found = await eventually(report, ([version]) => version?.pending.hits === 1);
     expect(found).toEqual([{ ...of, answers, pending: { trials: 2, hits: 1 } }]);
+  });
+
+  it('are what their history gives, and a served answer that is not is found', async () => {
+    const skew = async () => {
+      const { status, json } = await stack.caller.ask('GET', '/v1/admin/models/ranker/skew');
+      expect(status).toBe(200);
+      expect(differences(WRITTEN_EXAMPLES['getSkew']?.['200'], json)).toEqual([]);
+      return Skew.parse(json);
+    };
+    const { answers, ...found } = await skew();
+    expect(found).toEqual({ matches: 2, mismatches: 0, unknown: 0 });
+    // Ada had bought once when she asked, and has bought again since.
+    expect(answers.map(({ events }) => events)).toEqual([1, 1]);
+    // As if serving had counted a purchase that never happened.
+    await stack.sql(
+      `update millrace.events set data = jsonb_set(data, '{sku}', '"10009Z"')
+       where data->>'customerId' = 'ada' and data->>'sku' = '10001A'`,
+    );
+    const planted = await skew();
+    expect(planted).toMatchObject({ matches: 1, mismatches: 1 });
+    expect(planted.answers.find(({ verdict }) => verdict === 'mismatch')?.why).toBe('features_differ');
+    const metrics = await (
+      await stack.fetch('/metrics', { headers: { authorization: `Bearer ${KEY}` } })
+    ).text();
+    expect(metrics).toMatch(/millrace_skew_checks_total\{model="ranker",verdict="mismatch"\} [1-9]/);
   });
 
   it('are no concern of a model that declares no feedback', async () => {

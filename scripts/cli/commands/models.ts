@@ -4,6 +4,7 @@ import { Cli } from '../cli.ts';
 import { registerDrift } from './drift.ts';
 import { registerFeedback } from './feedback.ts';
 import { registerRollouts } from './rollouts.ts';
+import { registerSkew } from './skew.ts';
 
 type Alias = 'champion' | 'challenger' | 'shadow';
 
@@ -18,6 +19,7 @@ export function registerModels(program: Command): void {
   registerDrift(models);
   registerRollouts(models);
   registerFeedback(models);
+  registerSkew(models);
   models
     .command('retire')
     .description('withdraws a version for good: no alias can name it any more')

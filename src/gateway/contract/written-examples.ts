@@ -94,6 +94,26 @@ const DRIFT = {
   ],
 };
 
+const SKEW = {
+  ...{ name: '{model}', matches: 1, mismatches: 0, unknown: 1 },
+  answers: [
+    {
+      ...{ id: '578b18a2-0621-4dd2-8991-73b2f6656a63', at: '2026-11-29T20:10:02.000Z' },
+      ...{ version: '408a414df591', verdict: 'match', why: null, events: 41, newestEvent: 90_211 },
+    },
+    {
+      ...{ id: '0b7f7f0e-3a58-4c5f-9a3e-2d1f4f6d9b61', at: '2026-11-29T20:10:03.000Z' },
+      ...{
+        version: '408a414df591',
+        verdict: 'unknown',
+        why: 'too_many_events',
+        events: 0,
+        newestEvent: null,
+      },
+    },
+  ],
+};
+
 /**
  * Examples of answers that no worker of `npm run examples` gives: it has no Kafka, no label events for a dataset or for
  * feedback and no traffic for a rollout, and its models declare no training. Tests that have these compare them with an answer.
@@ -102,6 +122,7 @@ export const WRITTEN_EXAMPLES: AnswerExamples = {
   seekKafkaPartition: { 202: { topic: 'events', partition: 0, offset: 0 } },
   approveRollout: { 200: { name: '{model}', version: '408a414df591', stage: 'champion' } },
   getFeedback: { 200: FEEDBACK },
+  getSkew: { 200: SKEW },
   getDrift: { 200: DRIFT },
   getDataset: { 200: { ...DATASET, manifest: null } },
   listDatasets: { 200: { datasets: [DATASET] } },

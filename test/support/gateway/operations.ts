@@ -342,6 +342,10 @@ async function models(): Promise<Record<string, Sample>> {
       path: '/v1/admin/models/ranker/feedback',
       statuses: [200],
     },
+    'GET /v1/admin/models/{model}/skew': {
+      path: '/v1/admin/models/ranker/skew',
+      statuses: [200],
+    },
     // No such version is registered.
     'POST /v1/admin/models/{model}/rollout': {
       path: '/v1/admin/models/expected-spend/rollout',

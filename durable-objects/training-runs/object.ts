@@ -29,7 +29,7 @@ const Id = z.uuid();
 export interface TrainingRunsPorts {
   readonly models: readonly ModelDefinition[];
   /** Called with the first step. */
-  readonly runner: () => Pick<TrainingRunner, 'step' | 'keep' | 'end' | 'forget'>;
+  readonly runner: () => Pick<TrainingRunner, 'step' | 'keep' | 'end' | 'cancelled' | 'forget'>;
   /** The number of the newest event. */
   readonly newestSeq: () => Promise<number>;
   /** How many label events of a model were stored after an event, counted up to a number. */
@@ -103,6 +103,7 @@ export class TrainingRuns extends DurableObject {
     if (run === undefined || isEnded(run)) return run ?? null;
     const over = ended(run, 'cancelled', systemNow(), { code: 'cancelled', detail: `Cancelled by ${by}.` });
     this.#store.save(over);
+    this.ctx.waitUntil(this.#tellCancelled(over));
     return over;
   }
 
@@ -116,7 +117,7 @@ export class TrainingRuns extends DurableObject {
     if (run === undefined) return { run: null, why: 'unknown' };
     const isOver = run.state === 'failed' || run.state === 'cancelled';
     if (!isOver || this.#store.active(run.model) !== undefined) return { run: null, why: 'active' };
-    const resumed = { ...inStage(run, run.stage), endedMs: null, failure: null };
+    const resumed = { ...inStage(run, run.stage), lineage: newId(), endedMs: null, failure: null };
     this.#store.save(resumed);
     await this.ctx.storage.setAlarm(systemNow());
     return { run: resumed, why: null };
@@ -178,6 +179,16 @@ export class TrainingRuns extends DurableObject {
       if (failures < FAILURES_MAX) this.#save(run, { ...run, failures });
       else this.#save(run, await runner.end(run, 'failed', error).catch(() => ({ ...run, failures })));
       return Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** (failures - 1));
+    }
+  }
+
+  /** Nobody waits for lineage. What it is not told, its sweep ends a day later. */
+  async #tellCancelled(run: TrainingRun): Promise<void> {
+    try {
+      await this.#ports.runner().cancelled(run);
+    } catch (error) {
+      const message = 'Lineage was not told of a cancelled training run; its sweep ends the run.';
+      log('warn', message, { 'event.action': 'training' }, error);
     }
   }
 

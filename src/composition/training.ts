@@ -193,9 +193,9 @@ async function report({ db }: BoundIsolate, run: TrainingRun, said: TrainingRepo
     now: systemNow,
   };
   try {
-    await guarded(() => reportTraining(run.id, run.model, said, ports));
+    await guarded(() => reportTraining(run.lineage ?? run.id, run.model, said, ports));
   } catch (error) {
-    // A run that was resumed after its end: lineage keeps the first end.
+    // A sweep has ended a run that took more than a day: lineage keeps the first end.
     if (!(error instanceof Failure && error.code === 'run_ended')) throw error;
   }
 }
@@ -213,7 +213,7 @@ function endOf(catalog: Catalog, run: TrainingRun, made: TrainedVersion | undefi
     return { state: 'COMPLETE', startedAt, ...made, dataset, codeVersion: VERSION, assertions };
   }
   const error = `${run.failure?.code}: ${run.failure?.detail}`.slice(0, 1_000);
-  return { state: run.state === 'refused' ? 'ABORT' : 'FAIL', startedAt, error, assertions };
+  return { state: run.state === 'failed' ? 'FAIL' : 'ABORT', startedAt, error, assertions };
 }
 
 /** The ports of the routes of training runs. */

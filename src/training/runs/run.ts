@@ -43,6 +43,8 @@ export const NO_COST: RunCost = {
 /** A run. All moments are in milliseconds since the Unix epoch. */
 export const TrainingRun = z.strictObject({
   id: z.uuid(),
+  /** Its run in lineage if it was resumed: there an end is final. */
+  lineage: z.uuid().optional(),
   model: z.string(),
   reason: z.enum(RUN_REASONS),
   /** Who or what began it. */

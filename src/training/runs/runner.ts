@@ -116,6 +116,11 @@ export class TrainingRunner {
     return over;
   }
 
+  /** Tells lineage of a run that somebody has cancelled. @throws what lineage throws. */
+  async cancelled(run: TrainingRun): Promise<void> {
+    await this.#ports.lineage.ended(run, undefined);
+  }
+
   async #judged(run: TrainingRun): Promise<Stepped> {
     try {
       return await this.#next(run);

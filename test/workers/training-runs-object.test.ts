@@ -1,0 +1,67 @@
+import { runInDurableObject } from 'cloudflare:test';
+import { env } from 'cloudflare:workers';
+import { describe, expect, it } from 'vitest';
+import { TrainingRuns } from '../../durable-objects/training-runs/object.ts';
+import type { TrainingRun } from '../../src/training/runs/run.ts';
+import { ranker } from '../support/catalog/models.ts';
+
+/** A runner that is never asked for a step, and what it told lineage. */
+class Runner {
+  readonly told: TrainingRun[] = [];
+  fails = false;
+  readonly step = async (run: TrainingRun) => ({ run, waitMs: 60_000 });
+  readonly keep = async (run: TrainingRun) => run;
+  readonly end = async (run: TrainingRun) => run;
+  readonly forget = () => undefined;
+  readonly cancelled = async (run: TrainingRun) => {
+    this.told.push(run);
+    if (this.fails) throw new Error('The database does not answer.');
+  };
+}
+
+async function training(
+  name: string,
+  runner: Runner,
+  use: (object: TrainingRuns) => Promise<void>,
+): Promise<void> {
+  await runInDurableObject(env.TRAINING_RUNS.getByName(name), async (_, state) => {
+    const object = new TrainingRuns(state, env, {
+      ...{ models: [ranker], runner: () => runner, newestSeq: async () => 7, labelEvents: async () => 0 },
+      removed: () => ({ dataset: async () => undefined, kept: async () => undefined }),
+    });
+    await use(object);
+    await state.storage.deleteAlarm();
+  });
+}
+
+describe('a training run that is cancelled', () => {
+  it('has ended in lineage at once, and is another run there once it is resumed', async () => {
+    const runner = new Runner();
+    await training('cancelled', runner, async (object) => {
+      const { run } = await object.begin('ranker', 'hand', 'key:a');
+      const id = run?.id ?? '';
+      expect(await object.cancel(id, 'key:a')).toMatchObject({ state: 'cancelled' });
+      await expect.poll(() => runner.told).toMatchObject([{ id, state: 'cancelled' }]);
+      // A second request changes nothing, and tells nothing.
+      await object.cancel(id, 'key:b');
+      const resumed = await object.resume(id);
+      expect(resumed.run).toMatchObject({ id, state: 'queued', lineage: expect.any(String) });
+      expect(resumed.run?.lineage).not.toBe(id);
+      await object.cancel(id, 'key:a');
+      await expect.poll(() => runner.told).toHaveLength(2);
+      expect(runner.told[1]?.lineage).toBe(resumed.run?.lineage);
+    });
+  });
+
+  it('is cancelled although lineage does not answer', async () => {
+    const runner = new Runner();
+    runner.fails = true;
+    await training('untold', runner, async (object) => {
+      const { run } = await object.begin('ranker', 'hand', 'key:a');
+      const id = run?.id ?? '';
+      await object.cancel(id, 'key:a');
+      await expect.poll(() => runner.told).toHaveLength(1);
+      expect((await object.read(id))?.state).toBe('cancelled');
+    });
+  });
+});

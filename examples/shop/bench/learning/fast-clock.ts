@@ -1,5 +1,6 @@
 /** The shop's ranking on a clock on which a day takes fractions of a second: a season passes in minutes. */
 
+import { cachePolicy } from '../../../../src/define/cache-policy.ts';
 import { dataset } from '../../../../src/define/dataset.ts';
 import type { ItemCount } from '../../../../src/define/feature-value.ts';
 import { feedback, feedbackOf } from '../../../../src/define/feedback.ts';
@@ -7,10 +8,11 @@ import type { RankingModel } from '../../../../src/define/model.ts';
 import { retrainingOf } from '../../../../src/define/retraining.ts';
 import { rolloutOf } from '../../../../src/define/rollout.ts';
 import { recipeOf } from '../../../../src/define/training-recipe.ts';
+import { buildCandidateTable, TABLE_LIMITS } from '../../catalog/candidate-table.ts';
 import { customer } from '../../catalog/entities.ts';
 import { purchase } from '../../catalog/events.ts';
 import { ranker } from '../../catalog/models.ts';
-import { isProduct } from '../../catalog/ranker.ts';
+import { type CandidateProduct, isProduct } from '../../catalog/ranker.ts';
 
 const DAY_MS = 86_400_000;
 /** How long a day of the shop takes, in milliseconds. */
@@ -19,6 +21,11 @@ export const SHOP_DAY_MS = 400;
 const DAY = SHOP_DAY_MS / DAY_MS;
 /** How long an answer waits for a purchase: 28 days of the shop, in whole seconds. */
 export const WITHIN_S = Math.round((28 * SHOP_DAY_MS) / 1_000);
+
+/** How long an answer lives, in seconds: some days of the shop. In the first of it no label of a rollout's step is counted. */
+const TTL_S = 2;
+/** Products of a season are soon as old as this, in days of the shop. Without it, a season drifts by growing older. */
+const AGE_DAYS_MAX = 60;
 
 /** A moment as the shop's own code reads it: as many of its days from `origin` as there were fast ones. */
 function slow(at: number, origin: number): number {
@@ -32,11 +39,12 @@ function slow(at: number, origin: number): number {
  */
 export const fastRanker: RankingModel = {
   ...withoutExclusion(ranker),
+  policy: cachePolicy({ ttlS: TTL_S, probe: false }),
   description: 'Which products a customer will buy next, in a shop whose days take fractions of a second.',
   training: recipeOf({ kind: 'trees', trees: 40, leaves: 15, leafRows: 20 }, 'binary'),
   dataset: dataset.ofItems({
-    ...{ entity: customer, event: purchase, horizonDays: 28 * DAY, everyDays: 7 * DAY, negatives: 20 },
-    ...{ warmUpDays: 56 * DAY, split: { validationDays: 28 * DAY, testDays: 77 * DAY } },
+    ...{ entity: customer, event: purchase, horizonDays: 28 * DAY, everyDays: 3.5 * DAY, negatives: 20 },
+    ...{ warmUpDays: 56 * DAY, split: { validationDays: 28 * DAY, testDays: 52.5 * DAY } },
     key: ({ customerId }) => customerId,
     item: ({ sku }) => (isProduct(sku) ? sku : null),
   }),
@@ -54,15 +62,20 @@ export const fastRanker: RankingModel = {
   // A version of another season has other scores: its hits and misses say whether it is worse.
   rollout: rolloutOf({
     ...{ start: 'automatic', shadow: { requests: 30, seconds: 6 }, shares: [20, 50], slowMs: 1_000 },
-    ...{ canary: { requests: 20, seconds: 6, labels: 10 }, tolerances: { scores: 1e6 } },
+    ...{ canary: { requests: 20, seconds: 6, labels: 20 }, tolerances: { scores: 1e6 } },
+    ...{ stepWithinSeconds: 240, withinSeconds: 900 },
   }),
   makeCandidates: (history, asOf) => {
-    if (ranker.makeCandidates === undefined) throw new Error('The shop makes candidates.');
     const slowed = Array.from(history, ({ key, events }) => ({
       key,
       events: events.map(({ item, at }) => ({ item, at: slow(at, asOf) })),
     }));
-    return ranker.makeCandidates(slowed, asOf);
+    const { popular, ...table } = buildCandidateTable(slowed, asOf, TABLE_LIMITS);
+    const aged = ({ age_days: days, ...product }: CandidateProduct) => ({
+      ...product,
+      age_days: Math.min(days, AGE_DAYS_MAX),
+    });
+    return { ...table, popular: popular.map(aged) };
   },
   parseCandidates: (json) => {
     const candidates = ranker.parseCandidates(json);

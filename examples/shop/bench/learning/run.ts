@@ -3,24 +3,25 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Manifest } from '../../../../src/inference/bundle.ts';
 import { type Stack, startStack } from '../../../../test/support/node/stack.ts';
-import { badBundle } from './bad-model.ts';
 import { catalog } from './catalog.ts';
 import { type Read, Shop } from './shop.ts';
+import { sketchedBundle } from './sketched-model.ts';
 import { World } from './world.ts';
 
 const ROOT = join(import.meta.dirname, '../../../..');
 const ADMIN = '/v1/admin/models/ranker';
 /** The history of the old season when the shop opens, and how long a snapshot takes until it has it. */
-const HISTORY_MS = 140_000;
+const HISTORY_MS = 180_000;
 const SETTLED_MS = 75_000;
 /** How long hit rates are measured before the season, after the new champion, and after the bad version is out. */
 const STEADY_MS = 25_000;
 /** The platform's cron calls each minute; here it is called as often as the shop's days are short. */
-const CRON_EVERY_MS = 8_000;
+const CRON_EVERY_MS = 4_000;
 /** After these times a step counts as failed. */
 const LEARN_WITHIN_MS = 600_000;
 const OUT_WITHIN_MS = 180_000;
 const ATTEMPTS = 5;
+const TELL_WAITING_MS = 10_000;
 
 /** What happened, in milliseconds since the season began. */
 export interface Happened {
@@ -34,7 +35,7 @@ export interface LearningRun {
   /** From the season to the drift, and from there to the new champion; undefined if it never came. */
   readonly driftMs: number | undefined;
   readonly championMs: number | undefined;
-  /** From the bad version's start to its end, the answers that it gave, and the measure that ended it. */
+  /** From the start of the bad version's rollout to its end, the answers that it gave, and the measure that ended it. */
   readonly badOutMs: number | undefined;
   readonly badAnswers: number;
   readonly badReason: string | undefined;
@@ -75,6 +76,7 @@ class Loop {
   readonly #happened: Happened[] = [];
   readonly #known = new Set<string>();
   #seasonAt = Date.now();
+  #toldAt = 0;
 
   constructor(stack: Stack, shop: Shop, seed: number, tell: (text: string) => void) {
     this.#stack = stack;
@@ -205,6 +207,7 @@ class Loop {
   async #rollout(): Promise<readonly RolloutStep[]> {
     const { json } = await this.#ask('GET', `${ADMIN}/rollout`);
     const steps = json['steps'] as readonly RolloutStep[];
+    this.#tellWaiting(json['waitsFor']);
     for (const { id, stage, share, version, reason, at } of steps.toReversed()) {
       const known = `step ${id}`;
       if (this.#known.has(known)) continue;
@@ -214,20 +217,34 @@ class Loop {
     return steps;
   }
 
+  /** Tells now and then what the present step of a rollout still has to see. */
+  #tellWaiting(waitsFor: unknown): void {
+    if (waitsFor === null || Date.now() - this.#toldAt < TELL_WAITING_MS) return;
+    this.#toldAt = Date.now();
+    this.#tell(`           the step waits for ${JSON.stringify(waitsFor)}`);
+  }
+
+  /**
+   * Pushes a bad version, and waits until it is out. It is timed from where its rollout begins: until then, another one may be
+   * under way. Trainings go on meanwhile, and one that finds a better version names it as challenger in its place.
+   */
   async #bad(): Promise<Pick<LearningRun, 'badOutMs' | 'badAnswers' | 'badReason'>> {
     const champion = await this.#champion();
     const { json } = await this.#ask('GET', `/v1/models/ranker/versions/${champion}`);
-    const bundle = await badBundle(Manifest.parse(json['manifest']), this.#seed);
+    const { candidates } = Manifest.parse(json['manifest']);
+    if (candidates === undefined) throw new Error('The champion has no candidates.');
+    const bundle = await sketchedBundle({ candidates, isBad: true, seed: this.#seed });
     const registered = await this.#ask('POST', `${ADMIN}/versions`, bundle);
     const version = String(registered.json['version']);
-    const startedAt = Date.now();
-    await this.#ask('PUT', `${ADMIN}/aliases/challenger`, { version });
+    const pushedAt = Date.now();
     this.#note(`A deliberately bad version ${version} is pushed as challenger.`);
     const answers = () => this.#shop.reads.filter((read) => read.version === version).length;
-    while (Date.now() - startedAt < OUT_WITHIN_MS) {
-      const last = (await this.#rollout()).find((step) => step.version === version);
-      if (last?.stage === 'rolled_back') {
-        const badOutMs = Date.parse(last.at) - startedAt;
+    while (Date.now() - pushedAt < OUT_WITHIN_MS) {
+      const own = (await this.#rollout()).filter((step) => step.version === version);
+      if (own.length === 0) await this.#challenge(version);
+      const [last, first] = [own[0], own.at(-1)];
+      if (last?.stage === 'rolled_back' && first !== undefined) {
+        const badOutMs = Date.parse(last.at) - Date.parse(first.at);
         await sleep(1_000);
         return { badOutMs, badAnswers: answers(), badReason: last.reason };
       }
@@ -235,6 +252,14 @@ class Loop {
     }
     this.#note('The bad version was not rolled back in time.');
     return { badOutMs: undefined, badAnswers: answers(), badReason: undefined };
+  }
+
+  /** Lets the alias name a version, unless it does. */
+  async #challenge(version: string): Promise<void> {
+    const { json } = await this.#ask('GET', '/v1/models/ranker');
+    const challenger: unknown = Reflect.get(Object(json['aliases']), 'challenger');
+    if (Reflect.get(Object(challenger), 'version') === version) return;
+    await this.#ask('PUT', `${ADMIN}/aliases/challenger`, { version });
   }
 
   async #champion(): Promise<string> {

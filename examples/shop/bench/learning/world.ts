@@ -1,7 +1,7 @@
 /** A made-up shop: customers with tastes, and two seasons of products. The seed and the time decide every purchase. */
 import { type Random, seededRandom } from '../../../../src/platform/random.ts';
 
-const CUSTOMERS = 250;
+const CUSTOMERS = 180;
 const TASTES = 8;
 const PRODUCTS_OF_TASTE = 12;
 /** The share of purchases within a customer's taste. */

@@ -1,4 +1,4 @@
-/** A deliberately bad version of the ranking: it puts last what a customer is most likely to buy. */
+/** Versions of the ranking from made-up rows: one that puts first what a customer is likely to buy, or a bad one that puts it last. */
 import { randomUUID } from 'node:crypto';
 import { nodeRuntime } from '../../../../scripts/models/node-runtime.ts';
 import { type Manifest, versionOf } from '../../../../src/inference/bundle.ts';
@@ -6,30 +6,31 @@ import { Evaluator } from '../../../../src/inference/evaluator/evaluator.ts';
 import { sha256Hex } from '../../../../src/platform/digest.ts';
 import { seededRandom } from '../../../../src/platform/random.ts';
 import { finishTraining, runTraining } from '../../../../src/training/run.ts';
+import { ranker } from '../../catalog/models.ts';
 import { RANKER_COLUMNS } from '../../catalog/ranker.ts';
 
 const ROWS = 4_000;
 const GOLDEN_ROWS = 4;
-/** What makes a product likely to be bought; the bad version has learned the opposite. */
-const GOOD = ['own_bought', 'product_share_28d_log', 'affinity_sum_log', 'own_count_log'] as const;
 const [INPUT, OUTPUT] = ['features', 'score'];
 
-/** @param like the manifest of the version whose candidates it ranks. */
-export async function badBundle(like: Manifest, seed: number): Promise<object> {
-  const random = seededRandom(seed);
-  const columns = RANKER_COLUMNS.map((name) =>
-    Float32Array.from({ length: ROWS }, () => (name === 'own_bought' ? Math.round(random()) : 6 * random())),
-  );
-  const good = GOOD.map((name) => columns[RANKER_COLUMNS.indexOf(name)]);
-  const labels = Float32Array.from({ length: ROWS }, (_, row) =>
-    good.reduce((sum, column) => sum + (column?.[row] ?? 0), 0) < 9 ? 1 : 0,
-  );
+export interface Sketch {
+  /** Of what it ranks. */
+  readonly candidates: NonNullable<Manifest['candidates']>;
+  /** The candidates themselves, unless they are registered with another version. */
+  readonly bytes?: Uint8Array;
+  readonly isBad: boolean;
+  readonly seed: number;
+}
+
+/** The body that registers the version. */
+export async function sketchedBundle({ candidates, bytes, isBad, seed }: Sketch): Promise<object> {
+  const { columns, likely } = madeUpRows(seed);
+  // A bad version has learned the opposite.
+  const labels = Float32Array.from(likely, (isLikely) => (isLikely === isBad ? 0 : 1));
   const set = { names: RANKER_COLUMNS, columns, labels, trainingRows: ROWS };
   const state = await runTraining({ kind: 'trees', task: 'binary', trees: 30 }, set, seed, nodeRuntime);
   const model = finishTraining(state, { purpose: randomUUID() }, { input: INPUT, output: OUTPUT });
   const artifact = { sha256: await sha256Hex(model), bytes: model.length };
-  const { candidates } = like;
-  if (candidates === undefined) throw new Error('The version has no candidates.');
   const width = RANKER_COLUMNS.length;
   const data = Float32Array.from({ length: GOLDEN_ROWS * width }, (_, at) => columns[at % width]?.[at] ?? 0);
   const signature = {
@@ -45,7 +46,7 @@ export async function badBundle(like: Manifest, seed: number): Promise<object> {
   const scores = Float32Array.from(made[OUTPUT]?.data ?? [], Number);
   const manifest = {
     ...{
-      name: like.name,
+      name: ranker.name,
       version: await versionOf({ model: artifact, candidates }),
       model: artifact,
       candidates,
@@ -61,6 +62,26 @@ export async function badBundle(like: Manifest, seed: number): Promise<object> {
       tolerance: 1e-4,
     },
     model: Buffer.from(model).toString('base64'),
-    card: 'Deliberately bad: it puts last what a customer is most likely to buy.',
+    ...(bytes === undefined ? {} : { candidates: Buffer.from(bytes).toString('base64') }),
+    card: isBad ? 'Deliberately bad: it puts last what a customer is most likely to buy.' : 'A sketch.',
   };
+}
+
+/** Rows in which a product is likely to be bought that the customer bought often, and others that many buy with it. */
+function madeUpRows(seed: number): { columns: Float32Array[]; likely: boolean[] } {
+  const random = seededRandom(seed);
+  const columns = RANKER_COLUMNS.map(() => Float32Array.from({ length: ROWS }, () => 6 * random()));
+  const of = (name: (typeof RANKER_COLUMNS)[number]) =>
+    columns[RANKER_COLUMNS.indexOf(name)] ?? new Float32Array();
+  const [bought, count, affinity] = [of('own_bought'), of('own_count_log'), of('affinity_sum_log')];
+  const share = of('product_share_28d_log');
+  const likely = Array.from({ length: ROWS }, (_, row) => {
+    const isOwn = random() < 0.5;
+    bought[row] = isOwn ? 1 : 0;
+    count[row] = isOwn ? 0.7 + 1.8 * random() : 0;
+    affinity[row] = 2 * random();
+    const score = 2 * (bought[row] ?? 0) + (count[row] ?? 0) + (affinity[row] ?? 0) + 0.3 * (share[row] ?? 0);
+    return score > 3 + random();
+  });
+  return { columns, likely };
 }

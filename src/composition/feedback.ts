@@ -2,6 +2,7 @@ import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import type { FeedbackPorts } from '../../durable-objects/feedback/object.ts';
 import type { Catalog } from '../define/catalog.ts';
 import type { FeedbackRoutePorts } from '../gateway/routes/admin-feedback.ts';
+import type { SkewRoutePorts } from '../gateway/routes/admin-skew.ts';
 import { FeedbackJoin } from '../inference/feedback/join.ts';
 import type { ServedAnswer } from '../inference/feedback/record.ts';
 import { asCurrent, withEarlierVersions } from '../pipeline/contracts/versions.ts';
@@ -17,6 +18,7 @@ import { databaseTarget, feedbackTimes } from './config.ts';
 import type { Env } from './env.ts';
 import type { BoundIsolate } from './isolate.ts';
 import { feedback, rollouts } from './objects.ts';
+import { skewChecks } from './skew.ts';
 
 /** How long the log is kept if the catalog does not say, in days. It may name persons, so it always has an end. */
 const KEEP_DAYS = 90;
@@ -76,12 +78,16 @@ function joinIn(env: Env, { models, eventTypes }: Catalog, db: NeonHttpDatabase)
   });
 }
 
-/** The ports of the route that shows hit rates. */
-export function feedbackRoutePorts({ env }: BoundIsolate): FeedbackRoutePorts {
+/** The ports of the routes that show hit rates, and compute answers again. */
+export function feedbackRoutePorts(
+  bound: BoundIsolate,
+  keepAlive: (work: Promise<unknown>) => void,
+): FeedbackRoutePorts & SkewRoutePorts {
   const detail = 'The object that joins answers with events does not answer.';
   return {
     counts: (model, day) =>
-      calling(() => feedback(env).counts(model, day), 'statistics_unavailable', detail, RETRY_S),
+      calling(() => feedback(bound.env).counts(model, day), 'statistics_unavailable', detail, RETRY_S),
+    check: skewChecks(bound, keepAlive),
   };
 }
 

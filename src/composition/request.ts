@@ -61,7 +61,6 @@ import { wasQueued } from './queueing.ts';
 import { replayStepPorts } from './replaying.ts';
 import type { RequestScope } from './request-scope.ts';
 import { rolloutRoutePorts, rolloutServing } from './rollouts.ts';
-import { skewRoutePorts } from './skew.ts';
 import { storeAndRelay, storeAtOnce, type WaitingScope } from './storing.ts';
 import { takeEvents } from './taking.ts';
 import { trainingRoutePorts } from './training.ts';
@@ -164,11 +163,7 @@ export class RequestPorts implements GatewayPorts {
   }
 
   get feedback(): GatewayPorts['feedback'] {
-    return feedbackRoutePorts(this.#bound);
-  }
-
-  get skew(): GatewayPorts['skew'] {
-    return skewRoutePorts(this.#bound, (work) => this.#scope.keepAlive(work));
+    return feedbackRoutePorts(this.#bound, (work) => this.#scope.keepAlive(work));
   }
 
   get health(): GatewayPorts['health'] {

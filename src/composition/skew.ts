@@ -19,15 +19,13 @@ const LOOKED_BACK_MS = 3_600_000;
 const FILES_LISTED = 1_000;
 const FILES_READ = 4;
 
-/** The ports of the route that computes logged answers again. */
-export function skewRoutePorts(
+/** Computes logged answers of the last hour again, at most `limit`. It throws any error of a peer. */
+export function skewChecks(
   bound: BoundIsolate,
   keepAlive: (work: Promise<unknown>) => void,
-): SkewRoutePorts {
-  return {
-    check: async (definition, limit) =>
-      await checked(bound, keepAlive, definition, await newestRecords(bound), limit),
-  };
+): SkewRoutePorts['check'] {
+  return async (definition, limit) =>
+    await checked(bound, keepAlive, definition, await newestRecords(bound), limit);
 }
 
 /** The work of each minute: some answers of each model that logs them. */

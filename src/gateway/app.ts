@@ -86,8 +86,7 @@ export interface GatewayPorts {
   readonly features: FeaturePorts;
   readonly featureStates: FeatureStatePorts;
   readonly feed: FeedPorts;
-  readonly feedback: FeedbackRoutePorts;
-  readonly skew: SkewRoutePorts;
+  readonly feedback: FeedbackRoutePorts & SkewRoutePorts;
   readonly health: HealthPorts;
   readonly idempotency: IdempotencyPort;
   readonly inventory: InventoryPorts;
@@ -246,7 +245,7 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerDrift(app, gateway, (c) => portsOf(c).drift);
   registerRollouts(app, gateway, (c) => portsOf(c).rollouts);
   registerFeedback(app, gateway, (c) => portsOf(c).feedback);
-  registerSkew(app, gateway, (c) => portsOf(c).skew);
+  registerSkew(app, gateway, (c) => portsOf(c).feedback);
   registerCacheAdmin(app, gateway, (c) => portsOf(c).cache);
   registerInspection(app, gateway, (c) => portsOf(c).cache);
   registerQuarantine(app, gateway, (c) => portsOf(c).quarantine);

@@ -1,8 +1,8 @@
 import type { ModelDefinition } from '../define/model.ts';
 import type { SkewRoutePorts } from '../gateway/routes/admin-skew.ts';
-import { Manifest } from '../inference/bundle.ts';
 import { recordsIn, type ServedRecord } from '../inference/feedback/record.ts';
 import { type SkewFinding, type SkewPorts, sampledRecords, skewOf } from '../inference/feedback/skew.ts';
+import { parseManifest } from '../inference/registry.ts';
 import { asCurrent, withEarlierVersions } from '../pipeline/contracts/versions.ts';
 import { systemNow } from '../platform/clock.ts';
 import { log } from '../platform/logger.ts';
@@ -82,7 +82,8 @@ function skewPorts(
     load: async (definition, version) => {
       const found = await guarded(() => readVersion(db, definition.name, version));
       if (found === undefined) return undefined;
-      return await isolate.models.get(definition, Manifest.parse(found.manifest), registry, keepAlive);
+      const manifest = parseManifest(definition.name, JSON.parse(found.manifest));
+      return await isolate.models.get(definition, manifest, registry, keepAlive);
     },
   };
 }

@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { WRITTEN_EXAMPLES } from '../../src/gateway/contract/written-examples.ts';
 import { recordsIn } from '../../src/inference/feedback/record.ts';
 import { differences } from '../support/gateway/agree.ts';
-import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
+import { eventually, type Stack, startStack } from '../support/node/stack.ts';
 import { PurchaseClient, purchaseOf } from './purchases.ts';
 
 const Report = z.object({
@@ -106,10 +106,9 @@ describe('served predictions', () => {
     const planted = await skew();
     expect(planted).toMatchObject({ matches: 1, mismatches: 1 });
     expect(planted.answers.find(({ verdict }) => verdict === 'mismatch')?.why).toBe('features_differ');
-    const metrics = await (
-      await stack.fetch('/metrics', { headers: { authorization: `Bearer ${KEY}` } })
-    ).text();
-    expect(metrics).toMatch(/millrace_skew_checks_total\{model="ranker",verdict="mismatch"\} [1-9]/);
+    const metrics = async () => (await stack.caller.ask('GET', '/metrics')).text;
+    const counted = /millrace_skew_checks_total\{model="ranker",verdict="mismatch"\} [1-9]/;
+    await eventually(metrics, (text) => counted.test(text));
   });
 
   it('are no concern of a model that declares no feedback', async () => {

@@ -21,6 +21,7 @@ const short = {
 };
 
 export const {
+  Alerts,
   CacheStats,
   ChangeFeed,
   Datasets,

@@ -32,6 +32,7 @@ const features = [
 const measured = { ...catalog, features: [...catalog.features, ...features] };
 
 export const {
+  Alerts,
   CacheStats,
   ChangeFeed,
   Datasets,

@@ -10,6 +10,7 @@ const keyed = {
 };
 
 export const {
+  Alerts,
   CacheStats,
   ChangeFeed,
   Datasets,

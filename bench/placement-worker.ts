@@ -122,6 +122,7 @@ globalThis.fetch = (input: RequestInfo | URL, init?: RequestInit) =>
 
 const objects = durableObjects(catalog);
 export const {
+  Alerts,
   CacheStats,
   ChangeFeed,
   Datasets,

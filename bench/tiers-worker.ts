@@ -13,6 +13,7 @@ const tiered = {
 };
 
 export const {
+  Alerts,
   CacheStats,
   ChangeFeed,
   Datasets,

@@ -3,6 +3,7 @@ import { durableObjects } from './composition/durable-objects.ts';
 import { createWorker } from './composition/worker.ts';
 
 export const {
+  Alerts,
   CacheStats,
   ChangeFeed,
   Datasets,

@@ -1,6 +1,6 @@
 import { DurableObject } from 'cloudflare:workers';
 import { systemNow } from '../../src/platform/clock.ts';
-import { CounterBatch, type CounterReport } from '../../src/platform/counters.ts';
+import { CounterBatch, type CounterReport, type CounterSample } from '../../src/platform/counters.ts';
 import { PacedSave, SAVE_EVERY_MS } from '../paced-save.ts';
 import { CounterStore } from './store.ts';
 
@@ -25,6 +25,11 @@ export class CacheStats extends DurableObject {
   async flush(batch: CounterBatch): Promise<void> {
     this.#store.add(CounterBatch.parse(batch), minuteNow());
     if (!this.#store.isSaved) this.#saves.soon();
+  }
+
+  /** All counts since the first one. */
+  async totals(): Promise<CounterSample[]> {
+    return this.#store.totals();
   }
 
   async report(): Promise<CounterReport> {

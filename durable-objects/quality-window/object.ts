@@ -1,6 +1,6 @@
 import { DurableObject } from 'cloudflare:workers';
 import * as z from 'zod';
-import { ScoreBatch } from '../../src/pipeline/quality/tally.ts';
+import { ScoreBatch, type Tallies } from '../../src/pipeline/quality/tally.ts';
 import type { QualityCounts } from '../../src/pipeline/quality/windows.ts';
 import { systemNow } from '../../src/platform/clock.ts';
 import { QualityStore } from './store.ts';
@@ -37,6 +37,11 @@ export class QualityWindow extends DurableObject {
 
   async counts(): Promise<QualityCounts> {
     return this.#store.counts(minuteNow());
+  }
+
+  /** The counts of all time. */
+  async totals(): Promise<Tallies> {
+    return this.#store.totals(minuteNow());
   }
 
   override async alarm(): Promise<void> {

@@ -155,6 +155,15 @@ export class QualityStore {
     );
   }
 
+  totals(minute: number): Tallies {
+    this.#addUp(minute);
+    return this.#ever();
+  }
+
+  #ever(): Tallies {
+    return this.#within({ width: EVER.width, from: EVER.bucket, to: EVER.bucket });
+  }
+
   counts(minute: number): QualityCounts {
     this.#addUp(minute);
     const each = (span: (window: WindowName, minute: number) => Span) =>
@@ -164,7 +173,7 @@ export class QualityStore {
     return {
       windows: each(spanOf),
       references: each(referenceSpanOf),
-      totals: this.#within({ width: EVER.width, from: EVER.bucket, to: EVER.bucket }),
+      totals: this.#ever(),
     };
   }
 

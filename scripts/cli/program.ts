@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
 import { UsageError } from '../command-line/options.ts';
 import { STATE_DIR } from '../command-line/target.ts';
+import { registerAlerts } from './commands/alerts.ts';
 import { registerAudit } from './commands/audit.ts';
 import { registerCache } from './commands/cache.ts';
 import { registerDatasets } from './commands/datasets.ts';
@@ -45,6 +46,7 @@ export function createProgram(folder: string): Command {
     registerReplay,
     registerForget,
     registerKafka,
+    registerAlerts,
     registerAudit,
     registerLater,
   ])

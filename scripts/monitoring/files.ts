@@ -1,22 +1,8 @@
 import { stringify } from 'yaml';
 import type { Objective } from '../../src/define/objectives.ts';
-import {
-  alertOf,
-  DEPENDENCY_FAILS,
-  MILLRACE_DOWN,
-  ruleGroupsOf,
-} from '../../src/operations/objective-rules.ts';
-import type { Peer } from '../../src/platform/peer.ts';
-
-/** What fails where a service does, because it calls that service. */
-const DEPENDENTS: Partial<Readonly<Record<Peer | 'database', readonly Peer[]>>> = {
-  database: ['outbox-relay', 'kafka-source', 'datasets', 'training-runs', 'feedback'],
-  'root-clock': ['regional-clock', 'outbox-relay'],
-  kafka: ['kafka-source'],
-};
-
-/** Services without which requests are answered otherwise (docs/operations.md, "When a service hangs or fails"). */
-const FELT_BY_USERS = ['database', 'root-clock', 'outbox-relay', 'queue', 'feature-shard', 'artifacts'];
+import { inhibitionsFor } from '../../src/operations/alerts/rules.ts';
+import { promConditions } from '../../src/operations/alerts/selectors.ts';
+import { ruleGroupsOf } from '../../src/operations/objective-rules.ts';
 
 const HEADER =
   '# Written by `npm run monitoring` from the objectives of the catalog; a change here is lost.\n';
@@ -29,12 +15,8 @@ export function monitoringFiles(objectives: readonly Objective[]): Readonly<Reco
   };
 }
 
-/**
- * One cause is one notification: while a service fails that users feel, the alerts of objectives are withheld, and so are those
- * of the services that call it. Everything is withheld while nothing can be scraped. Of one objective a page withholds the tickets.
- */
+/** The inhibitions are those of `inhibitionsOf`, which the worker applies as well. */
 function alertmanagerOf(objectives: readonly Objective[]) {
-  const burning = objectives.map(alertOf).join('|');
   return {
     route: {
       receiver: 'tickets',
@@ -44,25 +26,11 @@ function alertmanagerOf(objectives: readonly Objective[]) {
       repeat_interval: '4h',
       routes: [{ receiver: 'pages', matchers: ['severity="page"'] }],
     },
-    inhibit_rules: [
-      {
-        source_matchers: [`alertname="${MILLRACE_DOWN}"`],
-        target_matchers: [`alertname!="${MILLRACE_DOWN}"`],
-      },
-      {
-        source_matchers: [`alertname="${DEPENDENCY_FAILS}"`, `peer=~"${FELT_BY_USERS.join('|')}"`],
-        target_matchers: [`alertname=~"${burning}"`],
-      },
-      ...Object.entries(DEPENDENTS).map(([peer, dependents]) => ({
-        source_matchers: [`alertname="${DEPENDENCY_FAILS}"`, `peer="${peer}"`],
-        target_matchers: [`alertname="${DEPENDENCY_FAILS}"`, `peer=~"${dependents.join('|')}"`],
-      })),
-      {
-        source_matchers: ['severity="page"'],
-        target_matchers: ['severity="ticket"'],
-        equal: ['alertname', 'objective'],
-      },
-    ],
+    inhibit_rules: inhibitionsFor(objectives).map(({ source, target, equal }) => ({
+      source_matchers: promConditions(source),
+      target_matchers: promConditions(target),
+      ...(equal === undefined ? {} : { equal: [...equal] }),
+    })),
     // The addresses are those of your own receivers.
     receivers: [
       { name: 'pages', webhook_configs: [{ url: 'http://127.0.0.1:9099/pages', send_resolved: true }] },

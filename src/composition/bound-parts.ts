@@ -18,12 +18,13 @@ import { newId } from '../platform/ids.ts';
 import { systemRandom } from '../platform/random.ts';
 import type { Tracing } from '../platform/tracing/tracing.ts';
 import { tallyShard } from '../storage/postgres/lineage-tallies.ts';
+import { sendingCounts } from './alerts.ts';
 import { invalidateTags } from './clock.ts';
 import { type Config, readConfig } from './config.ts';
 import type { Env } from './env.ts';
 import { longestKeptS } from './lifetimes.ts';
 import { chargingOf } from './limits.ts';
-import { cacheStats, rootClock } from './objects.ts';
+import { rootClock } from './objects.ts';
 import { tracingOf } from './tracing.ts';
 
 /** What an isolate with its bindings has once, for all its requests and traces. */
@@ -67,7 +68,7 @@ export class BoundParts {
       digest: sha256Hex,
       root: { sync: (request) => clockAt(rootClock(env)).sync(request) },
       invalidate: (tags) => invalidateTags(env, tags),
-      send: (batch) => cacheStats(env).flush(batch),
+      send: sendingCounts(env),
     });
     this.charging = chargingOf(env, catalog.limits, this.config.isLimiting, this.observation.limited);
     const keep = longestKeptS(catalog);

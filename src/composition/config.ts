@@ -64,6 +64,11 @@ const FEEDBACK_PAUSE_MS_DEFAULT = 20_000;
 /** How long a file or an event may take until everybody can read it, in milliseconds: a long transaction takes seconds. */
 const FEEDBACK_SETTLE_MS_DEFAULT = 60_000;
 
+/** The minute of the rules of alerts, in milliseconds. A test or a game day that cannot wait makes it shorter. */
+const ALERTS_MINUTE_MS_DEFAULT = 60_000;
+/** Isolates send their counts every five seconds: in a shorter minute, nothing would be counted in most of them. */
+const ALERTS_MINUTE_MS_MIN = 1_000;
+
 /** The times of the log of served predictions, in milliseconds. */
 interface FeedbackTimes {
   readonly pauseMs: number;
@@ -103,6 +108,12 @@ const Vars = z.object({
     .default(OUTBOX_WATCH_MS_DEFAULT),
   FEEDBACK_PAUSE_MS: z.coerce.number().int().min(0).max(25_000).default(FEEDBACK_PAUSE_MS_DEFAULT),
   FEEDBACK_SETTLE_MS: z.coerce.number().int().min(0).max(3_600_000).default(FEEDBACK_SETTLE_MS_DEFAULT),
+  ALERTS_MINUTE_MS: z.coerce
+    .number()
+    .int()
+    .min(ALERTS_MINUTE_MS_MIN)
+    .max(60_000)
+    .default(ALERTS_MINUTE_MS_DEFAULT),
 });
 
 /** Reads variables and secrets. Throws with the names of missing or invalid ones, never with their values. */
@@ -163,6 +174,11 @@ export function envIn<Bindings extends Pick<Env, 'DATABASE_URL' | 'DATABASE_REGI
 export function feedbackTimes(env: Pick<Env, 'FEEDBACK_PAUSE_MS' | 'FEEDBACK_SETTLE_MS'>): FeedbackTimes {
   const vars = parseVars(Vars.pick({ FEEDBACK_PAUSE_MS: true, FEEDBACK_SETTLE_MS: true }), env);
   return { pauseMs: vars.FEEDBACK_PAUSE_MS, settleMs: vars.FEEDBACK_SETTLE_MS };
+}
+
+/** Reads only the length of a minute of the alert rules, in milliseconds. */
+export function alertsMinuteMs(env: Pick<Env, 'ALERTS_MINUTE_MS'>): number {
+  return parseVars(Vars.pick({ ALERTS_MINUTE_MS: true }), env).ALERTS_MINUTE_MS;
 }
 
 /** Reads only the pause between two sweeps of the outbox, in milliseconds; 0 for none. */

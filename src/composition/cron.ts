@@ -7,7 +7,7 @@ import type { BoundIsolate } from './isolate.ts';
 import { startKafkaSources } from './kafka.ts';
 import { sweepRuns } from './lineage.ts';
 import { replaceLostChampions } from './lost-champions.ts';
-import { outboxRelay, trainingRuns } from './objects.ts';
+import { alerts, outboxRelay, trainingRuns } from './objects.ts';
 import type { RequestScope } from './request-scope.ts';
 import { wakeRollouts } from './rollouts.ts';
 import { checkSkew } from './skew.ts';
@@ -27,6 +27,7 @@ export async function runCron(bound: BoundIsolate, scope: RequestScope): Promise
   behind('retention', prune(bound));
   behind('kafka-source', startKafkaSources(env));
   if (isolate.catalog.models.some(isRetrained)) behind('training', trainingRuns(env).check());
+  behind('alerts', alerts(env).wake());
   behind('rollout', wakeRollouts(bound));
   behind('feedback', tendFeedback(bound));
   behind(

@@ -1,5 +1,6 @@
 // Schemas that are made before it is loaded cannot be described in the OpenAPI document.
 import '@hono/zod-openapi';
+import { Alerts } from '../../durable-objects/alerts/object.ts';
 import { CacheStats } from '../../durable-objects/cache-stats/object.ts';
 import { ChangeFeed } from '../../durable-objects/change-feed/object.ts';
 import { Datasets } from '../../durable-objects/datasets/object.ts';
@@ -19,6 +20,7 @@ import { TrainingRuns } from '../../durable-objects/training-runs/object.ts';
 import type { Catalog } from '../define/catalog.ts';
 import { systemNow } from '../platform/clock.ts';
 import { takeCallsInTrace } from '../platform/tracing/object-calls.ts';
+import { alertsPorts } from './alerts.ts';
 import { countingQueues } from './backlog.ts';
 import { outboxWatchMs } from './config.ts';
 import { datasetsPorts } from './datasets.ts';
@@ -46,6 +48,11 @@ export function durableObjects(catalog: Catalog) {
     QualityWindow,
     QueuedEvents,
     RateLimiter,
+    Alerts: class extends Alerts {
+      constructor(ctx: DurableObjectState, env: Env) {
+        super(ctx, env, alertsPorts(env, catalog));
+      }
+    },
     TagClock: class extends TagClock {
       constructor(ctx: DurableObjectState, env: Env) {
         super(ctx, env, clockPorts(env, catalog));

@@ -1,3 +1,4 @@
+import type { Alerts } from '../../durable-objects/alerts/object.ts';
 import type { CacheStats } from '../../durable-objects/cache-stats/object.ts';
 import type { ChangeFeed } from '../../durable-objects/change-feed/object.ts';
 import type { Datasets } from '../../durable-objects/datasets/object.ts';
@@ -52,6 +53,8 @@ export interface Env {
   readonly FEEDBACK_PAUSE_MS?: string | number;
   /** How long files and events may take until they can be read, in milliseconds; see `config.ts`. */
   readonly FEEDBACK_SETTLE_MS?: string | number;
+  /** The length of a minute of the alert rules, in milliseconds; only a test makes it shorter. See `config.ts`. */
+  readonly ALERTS_MINUTE_MS?: string | number;
   /** An OpenID Connect issuer whose tokens are accepted; see `oidc.ts`. */
   readonly OIDC_ISSUER?: string;
   readonly OIDC_AUDIENCE?: string;
@@ -113,6 +116,7 @@ export interface Env {
   readonly ROLLOUTS: DurableObjectNamespace<Rollouts>;
   readonly FEEDBACK: DurableObjectNamespace<Feedback>;
   readonly DRIFT_WATCHES: DurableObjectNamespace<DriftWatches>;
+  readonly ALERTS: DurableObjectNamespace<Alerts>;
 }
 
 /** The bindings that every deployment has. */
@@ -141,6 +145,7 @@ export const BINDINGS = [
   'ROLLOUTS',
   'FEEDBACK',
   'DRIFT_WATCHES',
+  'ALERTS',
 ] as const satisfies readonly (keyof Env)[];
 
 /**

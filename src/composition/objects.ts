@@ -80,13 +80,13 @@ export function outboxRelay(env: Pick<Env, 'OUTBOX_RELAY'> & DatabasePlace) {
 
 /** The object that adds up the counters of all isolates. */
 export function cacheStats(env: Pick<Env, 'CACHE_STATS'> & DatabasePlace) {
-  const deadlines = { default: WRITE_MS, report: REPORT_MS };
+  const deadlines = { default: WRITE_MS, report: REPORT_MS, totals: REPORT_MS };
   return besideDatabase('cache-stats', env, [env.CACHE_STATS, 'main'], deadlines);
 }
 
 /** The object that counts the quality of all events. */
 export function qualityWindow(env: Pick<Env, 'QUALITY_WINDOW'> & DatabasePlace) {
-  const deadlines = { default: WRITE_MS, counts: REPORT_MS };
+  const deadlines = { default: WRITE_MS, counts: REPORT_MS, totals: REPORT_MS };
   return besideDatabase('quality-window', env, [env.QUALITY_WINDOW, 'main'], deadlines);
 }
 
@@ -149,6 +149,11 @@ export function rollouts(env: Pick<Env, 'ROLLOUTS'> & DatabasePlace, model: stri
 /** The object that joins served predictions with later events. */
 export function feedback(env: Pick<Env, 'FEEDBACK'> & DatabasePlace) {
   return besideDatabase('feedback', env, [env.FEEDBACK, 'main'], { default: WRITE_MS, counts: REPORT_MS });
+}
+
+/** The object that evaluates the objectives. */
+export function alerts(env: Pick<Env, 'ALERTS'> & DatabasePlace) {
+  return besideDatabase('alerts', env, [env.ALERTS, 'main'], { default: REPORT_MS });
 }
 
 /** The object that watches the rows that a model answers. */

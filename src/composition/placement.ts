@@ -47,6 +47,8 @@ export const PLACEMENT = {
   feedback: 'database',
   /** Isolates of all regions send to it in the background. */
   'drift-watches': 'database',
+  /** It asks the object that adds up the counts, each minute. */
+  alerts: 'database',
 } as const satisfies Readonly<Record<string, PlacementRule>>;
 export type PlacedClass = keyof typeof PLACEMENT;
 type PlacedBy<Rule extends PlacementRule> = {

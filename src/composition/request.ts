@@ -37,6 +37,7 @@ import {
 } from '../storage/postgres/quarantine.ts';
 import { readReplay, startReplay } from '../storage/postgres/replays.ts';
 import { adminPorts, askShards } from './admin.ts';
+import { alertRoutePorts } from './alerts.ts';
 import { loadAsOfIn, tokenAt, watchShardsIn } from './as-of.ts';
 import { auditPorts } from './audit.ts';
 import { queuedItems } from './backlog.ts';
@@ -82,6 +83,10 @@ export class RequestPorts implements GatewayPorts {
 
   get audit(): GatewayPorts['audit'] {
     return auditPorts(this.#bound);
+  }
+
+  get alerts(): GatewayPorts['alerts'] {
+    return alertRoutePorts(this.#bound);
   }
 
   get admin(): GatewayPorts['admin'] {

@@ -13,7 +13,9 @@ export type Indicator =
   /** Answers that the probe compared with the origin; an inconsistent one is bad. */
   | { readonly of: 'consistency' }
   /** Checks of quality rules on single events; a failed one is bad. */
-  | { readonly of: 'quality' };
+  | { readonly of: 'quality' }
+  /** Checks, one a minute for each stage, whether the pipeline keeps up; one that finds it behind is bad. */
+  | { readonly of: 'stream_checks'; readonly stages?: readonly ('clock' | 'outbox' | 'queue')[] };
 
 /** The requests that count. Those of `/v1/admin` count only if they are named: an operator's report may take long. */
 interface Routes {
@@ -69,6 +71,19 @@ export const DEFAULT_OBJECTIVES: readonly Objective[] = [
     description: 'Answers from the cache are those of the database, within the bound of their view.',
     target: 0.999,
     indicator: { of: 'consistency' },
+  },
+  {
+    name: 'commit_freshness',
+    description: 'Commits of the database are invalidated within 30 s, whoever made them.',
+    target: 0.99,
+    indicator: { of: 'stream_checks', stages: ['clock'] },
+  },
+  {
+    name: 'streaming',
+    description:
+      'Streaming keeps up: no change waits in the outbox for 30 s, and no message in a queue for a minute.',
+    target: 0.99,
+    indicator: { of: 'stream_checks', stages: ['outbox', 'queue'] },
   },
   {
     name: 'quality',

@@ -28,6 +28,7 @@ import { registerModelSchemas } from './model-schemas.ts';
 import type { ModelRegistryPorts } from './models/registry-ports.ts';
 import { failureFormAt, problemResponse } from './problem.ts';
 import { type AdminPorts, registerAdmin } from './routes/admin.ts';
+import { type AlertRoutePorts, registerAlerts } from './routes/admin-alerts.ts';
 import { type AuditPorts, registerAudit } from './routes/admin-audit.ts';
 import { type PurgePorts, registerCacheAdmin } from './routes/admin-cache.ts';
 import { type DatasetRoutePorts, registerDatasets } from './routes/admin-datasets.ts';
@@ -74,6 +75,7 @@ import { type TraceRequest, traceFields } from './traced-requests.ts';
 export interface GatewayPorts {
   readonly access: AccessPorts;
   readonly admin: AdminPorts;
+  readonly alerts: AlertRoutePorts;
   readonly audit: ActionPorts & AuditPorts;
   readonly cache: PurgePorts & InspectionPorts;
   readonly datasets: DatasetRoutePorts;
@@ -240,6 +242,7 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerFeast(app, gateway, portsOf);
   registerFeatureAdmin(app, gateway, (c) => portsOf(c).featureStates);
   registerAdmin(app, gateway, (c) => portsOf(c).admin);
+  registerAlerts(app, gateway, (c) => portsOf(c).alerts);
   registerModelAdmin(app, gateway, (c) => portsOf(c).models);
   registerModels(app, gateway, (c) => portsOf(c).models);
   registerDrift(app, gateway, (c) => portsOf(c).drift);

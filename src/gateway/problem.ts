@@ -87,6 +87,7 @@ export const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, ti
   training_unavailable: [503, 'Training runs are not available'],
   relay_unavailable: [503, 'The relay is not available'],
   statistics_unavailable: [503, 'The counts are not available'],
+  alerts_unavailable: [503, 'The alerts are not available'],
   feed_unavailable: [503, 'The feed is not available'],
   kafka_unavailable: [503, 'Kafka is not available'],
   internal: [500, 'Something went wrong'],

@@ -2,6 +2,7 @@ import { type CounterReport, type CounterSample, DROPPED, WINDOWS_MINUTES } from
 import { DURATION_BOUNDS_MS, type DurationNames, UNBOUNDED } from '../platform/durations.ts';
 import { PEER_CALLS, PEER_DURATIONS } from '../platform/peer.ts';
 import { SPANS } from '../platform/tracing/counts.ts';
+import { STREAM_CHECKS } from './alerts/stream-checks.ts';
 import { consistencyOf, PROBE_SAMPLES } from './consistency.ts';
 import { DEPRECATED_REQUESTS, withoutPrincipals } from './deprecations.ts';
 import { byView, CACHE_ANSWERS, CACHE_FILLS, ratioOf } from './hit-ratio.ts';
@@ -50,6 +51,7 @@ const COUNTER_HELP: Readonly<Record<string, string>> = {
   [PEER_CALLS]: 'Calls of the isolates to other services and the database, by peer and outcome.',
   [SPANS]: 'Spans of kept traces, by outcome: exported, refused or dropped.',
   [REQUESTS]: 'Requests, by method, route and status.',
+  [STREAM_CHECKS]: 'Checks of whether the pipeline keeps up, by stage and result.',
   [PROBE_SAMPLES]: 'Answers from the cache that were compared with the origin, by verdict.',
 };
 

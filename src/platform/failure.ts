@@ -73,6 +73,7 @@ const FAILURE_CODES = [
   'queue_unavailable',
   'relay_unavailable',
   'statistics_unavailable',
+  'alerts_unavailable',
   'datasets_unavailable',
   'training_unavailable',
   'feed_unavailable',

@@ -24,6 +24,7 @@ export const PEERS = [
   'drift-watches',
   'rollouts',
   'feedback',
+  'alerts',
   'queue',
   'kv',
   'colo-cache',

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import * as z from 'zod';
 import { expectedSpendBundle, moodBundle } from '../support/models/outside.ts';
-import { KEY, type Stack, startStack } from '../support/node/stack.ts';
+import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
 
 let stack: Stack;
 beforeAll(async () => {
@@ -31,6 +31,15 @@ const Entry = z.object({
 const entries = async (query = '') =>
   z.array(Entry).parse((await send('GET', `/v1/admin/audit?limit=200${query}`)).json['entries']);
 
+/** Withholds nothing: it begins far in the future. */
+const quiet = (path: string) =>
+  send('POST', `/v1/admin/${path}`, {
+    matchers: [{ label: 'peer', value: 'kafka' }],
+    startsAt: '2098-12-30T00:00:00Z',
+    endsAt: '2098-12-31T00:00:00Z',
+    comment: 'a test',
+  });
+
 const SHA256 = '2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824';
 const TRAINING = '0b1f7a52-6c6e-4a39-9a53-9a4f6c4d1c11';
 
@@ -53,6 +62,24 @@ const ACTIONS: readonly {
       { action: 'cache.purge', outcome: 'done', after: { token: expect.any(String) } },
     ],
   },
+  ...(['silences', 'maintenance'] as const).flatMap((path) => {
+    const kind = path === 'silences' ? 'silence' : path;
+    return [
+      {
+        route: `POST /v1/admin/${path}`,
+        ask: () => quiet(path),
+        recorded: [{ action: `${kind}.create`, outcome: 'done', before: null, after: { kind } }],
+      },
+      {
+        route: `DELETE /v1/admin/${path}/{id}`,
+        ask: async () => send('DELETE', `/v1/admin/${path}/${(await quiet(path)).json['id']}`),
+        recorded: [
+          { action: `${kind}.create`, outcome: 'done' },
+          { action: `${kind}.end`, outcome: 'done', before: { kind }, after: { kind } },
+        ],
+      },
+    ];
+  }),
   {
     route: 'POST /v1/admin/outbox/sweep',
     ask: () => send('POST', '/v1/admin/outbox/sweep'),
@@ -296,7 +323,11 @@ it.each(ACTIONS)('$route leaves its entries', async ({ ask, recorded }) => {
   );
   const [newest] = await entries();
   await ask();
-  const added = (await entries()).filter(({ id }) => id > (newest?.id ?? 0)).reverse();
+  // An action on alerts is recorded after its answer.
+  const added = await eventually(
+    async () => (await entries()).filter(({ id }) => id > (newest?.id ?? 0)).reverse(),
+    (found) => found.length >= recorded.length,
+  );
   expect(added).toMatchObject(recorded.map((entry) => ({ principal: 'key:bootstrap', ...entry })));
   const [first, second] = added;
   if (first?.outcome === 'begun') expect(second?.begun).toBe(first.id);

@@ -12,7 +12,7 @@ import { stringify } from 'yaml';
 import * as z from 'zod';
 import { monitoringFiles } from '../../scripts/monitoring/files.ts';
 import { DEFAULT_OBJECTIVES } from '../../src/define/objectives.ts';
-import { alertOf } from '../../src/operations/objective-rules.ts';
+import { alertOf } from '../../src/operations/alerts/rules.ts';
 import { freePort } from '../support/node/dev-process.ts';
 import { ALERTMANAGER, MONITORING_TITLE, PROMTOOL } from '../support/node/monitoring.ts';
 import { eventually } from '../support/node/stack.ts';

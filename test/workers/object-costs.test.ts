@@ -2,6 +2,9 @@ import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { expect, it } from 'vitest';
 import { COUNTED_ROWS } from '../../bench/cost/counted.ts';
+import { MIGRATIONS as ALERTS_MIGRATIONS } from '../../durable-objects/alerts/migrations.ts';
+import { ActionRecords } from '../../durable-objects/alerts/records.ts';
+import { WatchStore } from '../../durable-objects/alerts/store.ts';
 import { CounterStore } from '../../durable-objects/cache-stats/store.ts';
 import { FeedStore } from '../../durable-objects/change-feed/store.ts';
 import { DriftWatchStore } from '../../durable-objects/drift-watches/store.ts';
@@ -11,11 +14,14 @@ import { KEPT_MS, QueuedStore } from '../../durable-objects/queued-events/store.
 import { Buckets } from '../../durable-objects/rate-limiter/buckets.ts';
 import { QuotaStore } from '../../durable-objects/rate-limiter/store.ts';
 import { RolloutStore, type Watched } from '../../durable-objects/rollouts/store.ts';
+import { migrate } from '../../durable-objects/sqlite-migrations.ts';
 import { ClockStore } from '../../durable-objects/tag-clock/store.ts';
 import { TrainingRunsStore } from '../../durable-objects/training-runs/store.ts';
 import { Horizon } from '../../src/cache/clock/horizon.ts';
 import { rolloutOf } from '../../src/define/rollout.ts';
 import { RolloutWatch } from '../../src/inference/rollout/watch.ts';
+import { WIDTHS } from '../../src/operations/alerts/history.ts';
+import { NOTHING_WATCHED } from '../../src/operations/alerts/watch.ts';
 import { EMPTY_TALLY, type ScoreBatch } from '../../src/pipeline/quality/tally.ts';
 import type { DriftWatchState } from '../../src/training/drift/watch.ts';
 import { ended, newRun, withCost } from '../../src/training/runs/run.ts';
@@ -45,6 +51,50 @@ const scores = (types: number, minute: number): ScoreBatch => ({
 });
 
 // The table in docs/operations.md has these figures: change both together.
+
+it('reads and writes these rows in Alerts', async () => {
+  await runInDurableObject(env.ALERTS.getByName('cost'), (_, state) => {
+    const { storage, figures, step } = countedIn(state.storage);
+    migrate(storage, ALERTS_MIGRATIONS);
+    const store = new WatchStore(storage);
+    const history = store.history();
+    const counts = new Map(Array.from({ length: 40 }, (_, at) => [`peer:${at}`, { bad: 1, all: 2 }]));
+    const evaluate = (minute: number) => {
+      history.add(counts, minute);
+      store.save({ ...NOTHING_WATCHED, minute }, history, counts);
+    };
+    // As many buckets of each width as are kept.
+    const minutes = WIDTHS.flatMap(({ minutes: width, kept }) =>
+      Array.from({ length: kept }, (_, at) => 45_000 - at * width),
+    );
+    for (const minute of [...new Set(minutes)].sort((a, b) => a - b)) evaluate(minute);
+    step('an evaluation in which a bucket of each width begins', () => evaluate(45_001));
+    step('an evaluation', () => evaluate(45_002));
+    const records = new ActionRecords(storage);
+    const silence = {
+      ...{ id: 's', kind: 'silence' as const, matchers: [], author: 'a', comment: 'c' },
+      ...{ startsMs: 0, endsMs: 1 },
+    };
+    step('a silence, and its entry for the audit log', () => {
+      store.putSilence(silence);
+      records.add({
+        at: '',
+        record: 'r',
+        principal: 'a',
+        action: 'x',
+        target: 's',
+        detail: {},
+        before: null,
+        after: null,
+      });
+    });
+    expect(figures).toEqual({
+      'an evaluation': [4, 5],
+      'an evaluation in which a bucket of each width begins': [6, 7],
+      'a silence, and its entry for the audit log': [3, 4],
+    });
+  });
+});
 
 it('reads and writes these rows in CacheStats, whatever the number of isolates and series', async () => {
   await runInDurableObject(env.CACHE_STATS.getByName('cost'), (_, state) => {

@@ -47,6 +47,7 @@ function recording(vars: Pick<Env, 'DATABASE_URL' | 'DATABASE_REGION'>) {
     'ROLLOUTS',
     'FEEDBACK',
     'DRIFT_WATCHES',
+    'ALERTS',
   ];
   const bindings = Object.fromEntries(names.map((name) => [name, namespace]));
   // Only these bindings are asked.
@@ -71,6 +72,7 @@ const USE: Readonly<Record<PlacedClass, (env: Env) => unknown>> = {
   rollouts: (env) => objects.rollouts(env, 'ranker'),
   feedback: (env) => objects.feedback(env),
   'drift-watches': (env) => objects.driftWatches(env, 'ranker'),
+  alerts: (env) => objects.alerts(env),
 };
 
 describe('every class of objects', () => {

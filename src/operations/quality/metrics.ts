@@ -1,4 +1,5 @@
 import type { Tallies } from '../../pipeline/quality/tally.ts';
+import type { CounterSample } from '../../platform/counters.ts';
 import type { Metric } from '../metrics.ts';
 import type { QualityReport } from './report.ts';
 
@@ -50,18 +51,22 @@ export function qualityMetricsOf(report: QualityReport, totals: Tallies): Metric
   ];
 }
 
+/** The checks of rules on single events, as counters. */
+export function qualityChecksOf(totals: Tallies): CounterSample[] {
+  return Object.entries(totals).flatMap(([type, { rules }]) =>
+    Object.entries(rules).flatMap(([rule, { dimension, judged, failed }]) => [
+      { name: QUALITY_CHECKS, labels: { dimension, result: 'passed', rule, type }, value: judged - failed },
+      { name: QUALITY_CHECKS, labels: { dimension, result: 'failed', rule, type }, value: failed },
+    ]),
+  );
+}
+
 function totalsOf(totals: Tallies): Metric[] {
   const types = Object.entries(totals);
   const events = types.flatMap(([type, tally]) => [
     { labels: { outcome: 'stored', type }, value: tally.events - tally.refused },
     { labels: { outcome: 'quarantined', type }, value: tally.refused },
   ]);
-  const checks = types.flatMap(([type, { rules }]) =>
-    Object.entries(rules).flatMap(([rule, { dimension, judged, failed }]) => [
-      { labels: { dimension, result: 'passed', rule, type }, value: judged - failed },
-      { labels: { dimension, result: 'failed', rule, type }, value: failed },
-    ]),
-  );
   return [
     {
       name: 'millrace_quality_events_total',
@@ -73,7 +78,7 @@ function totalsOf(totals: Tallies): Metric[] {
       name: QUALITY_CHECKS,
       help: 'Checks of rules on single events.',
       type: 'counter',
-      series: checks,
+      series: qualityChecksOf(totals).map(({ labels, value }) => ({ labels, value })),
     },
   ];
 }

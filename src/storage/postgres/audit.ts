@@ -56,6 +56,25 @@ export async function endAction(
     from ${millrace.auditLog} where id = ${begun}`);
 }
 
+/** An action that has happened while nothing could be written here, or that must not wait for this. */
+export interface PastAction extends AuditEntry {
+  /** RFC 3339. */
+  readonly at: string;
+  /** By it, an entry that was written twice is recognised. */
+  readonly record: string;
+  readonly before: unknown;
+  readonly after: unknown;
+}
+
+/** Writes the entry of an action of the past. Its `detail` has the moment of the action and the number of the record. */
+export async function recordAction(
+  db: NeonHttpDatabase,
+  { at, record, before, after, detail, ...entry }: PastAction,
+): Promise<void> {
+  const change = { before: json(before), after: json(after), from: sql`(values (1)) as once` };
+  await db.execute(auditStatement({ ...entry, detail: { asked: detail, at, record } }, change));
+}
+
 const Begun = z.object({ id: z.coerce.number().int(), principal: z.string() });
 
 /** The entries that began this action and that no entry ends, the newest first. */

@@ -16,6 +16,7 @@ export const PEERS = [
     'rollouts',
     'feedback',
     'drift-watches',
+    'alerts',
     'queue',
     'kv',
   ] as const),
@@ -88,6 +89,15 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
   // What it has seen is left out then.
   rollouts: { 'GET /v1/admin/models/{model}/rollout': [[200], 2_000] },
   feedback: each(REPORT, 'GET /v1/admin/models/{model}/feedback'),
+  alerts: each(
+    REPORT,
+    'GET /v1/admin/alerts',
+    ...['silences', 'maintenance'].flatMap((of) => [
+      `GET /v1/admin/${of}`,
+      `POST /v1/admin/${of}`,
+      `DELETE /v1/admin/${of}/{id}`,
+    ]),
+  ),
   'change-feed': { 'GET /v1/changes': [[503], 1_000], 'GET /metrics': [[200], 3_000] },
   kv: { ...INSPECTION, ...DIAGNOSIS },
   'regional-clock': INSPECTION,

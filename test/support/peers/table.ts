@@ -138,6 +138,7 @@ export const TABLE = {
   rollouts: {},
   feedback: {},
   'drift-watches': {},
+  alerts: {},
   queue: {
     event: both(503, 6_000),
     // It waits for the sweep that runs, and for the invalidation of its own.

@@ -43,6 +43,7 @@ const catalog = defineCatalog(
 );
 
 export const {
+  Alerts,
   CacheStats,
   ChangeFeed,
   Datasets,

@@ -103,6 +103,7 @@ function troubledEnv(env: Env): Env {
     ROLLOUTS: objects('rollouts', env.ROLLOUTS),
     FEEDBACK: objects('feedback', env.FEEDBACK),
     DRIFT_WATCHES: objects('drift-watches', env.DRIFT_WATCHES),
+    ALERTS: objects('alerts', env.ALERTS),
   };
   made.set(env, changed);
   return changed;
@@ -162,6 +163,11 @@ export class Feedback extends classes.Feedback {
   }
 }
 export class DriftWatches extends classes.DriftWatches {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, troubledEnv(env));
+  }
+}
+export class Alerts extends classes.Alerts {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, troubledEnv(env));
   }

@@ -37,7 +37,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/index': ['src/catalog', 'src/composition'],
   message: RULES,
   queues: RULES,
-  'durable-objects': [...RULES, 'src/inference', 'src/training'],
+  'durable-objects': [...RULES, 'src/inference', 'src/training', 'src/operations'],
 };
 
 function sourceFiles(folder: string): string[] {

@@ -44,7 +44,7 @@ describe('the rules of an objective', () => {
     expect(first).toEqual({
       record: 'millrace:bad_events:ratio_rate5m',
       expr:
-        String.raw`(sum(rate(millrace_http_requests_total{method=~"POST",route=~"/v1/events|/v1/carts/\\{id\\}\\.json",status=~"5.."}[5m])) or vector(0)) / ` +
+        String.raw`(sum(rate(millrace_http_requests_total{method=~"POST",route=~"/v1/events|/v1/carts/\\{id\\}\\.json",status=~"5.*"}[5m])) or vector(0)) / ` +
         String.raw`(sum(rate(millrace_http_requests_total{method=~"POST",route=~"/v1/events|/v1/carts/\\{id\\}\\.json"}[5m])) > 0)`,
       labels: { objective: 'checkout' },
     });

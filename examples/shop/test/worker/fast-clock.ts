@@ -4,6 +4,7 @@ import { createWorker } from '../../../../src/composition/worker.ts';
 import { catalog } from '../../bench/learning/catalog.ts';
 
 export const {
+  Alerts,
   CacheStats,
   ChangeFeed,
   Datasets,

@@ -1,0 +1,151 @@
+import type { Command } from 'commander';
+import type { components } from '../../../src/client/index.ts';
+import { UsageError } from '../../command-line/options.ts';
+import { momentOf } from '../../command-line/values.ts';
+import { Cli } from '../cli.ts';
+
+type Alert = components['schemas']['Alert'];
+type Silence = components['schemas']['Silence'];
+type Label = Silence['matchers'][number]['label'];
+
+const LABELS: readonly Label[] = ['alertname', 'severity', 'objective', 'peer', 'window', 'route'];
+const UNITS_MS = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** `alerts`, `silences` and `maintenance`. */
+export function registerAlerts(program: Command): void {
+  const alerts = program.command('alerts').description('shows alerts, and what is left of the objectives');
+  alerts
+    .command('list')
+    .description('lists the alerts, resolved ones of the last minutes included')
+    .action(async (_, command: Command) => {
+      const cli = new Cli(command);
+      const { data } = await cli.client.get('/v1/admin/alerts');
+      cli.reporter.notice(
+        data.evaluatedAt === null ? 'Never evaluated yet.' : `Evaluated at ${data.evaluatedAt}.`,
+      );
+      const rows = data.alerts.map((alert) => [
+        ...[alert.state, alert.severity, nameOf(alert), alert.firedAt ?? alert.since, withheldBy(alert)],
+        ...[alert.summary, alert.runbook],
+      ]);
+      cli.table(data, ['state', 'severity', 'alert', 'since', 'withheld by', 'summary', 'runbook'], rows);
+    });
+  alerts
+    .command('objectives')
+    .description('lists the objectives, with the share of bad events and what is left of the budget')
+    .action(async (_, command: Command) => {
+      const cli = new Cli(command);
+      const { data } = await cli.client.get('/v1/admin/alerts');
+      const rows = data.objectives.map(({ name, target, badShares, budget }) => [
+        ...[name, percent(target), percent(badShares['1h']), percent(badShares['1d']), percent(budget.left)],
+      ]);
+      cli.table(data.objectives, ['objective', 'target', 'bad in 1h', 'bad in 1d', 'budget left'], rows);
+    });
+  registerQuiet(program, 'silences', '/v1/admin/silences');
+  registerQuiet(program, 'maintenance', '/v1/admin/maintenance');
+}
+
+function nameOf({ alertname, labels }: Alert): string {
+  return [alertname, ...Object.values(labels)].join(' ');
+}
+
+function withheldBy({ inhibitedBy, silencedBy }: Alert): string {
+  return inhibitedBy ?? (silencedBy === null ? '' : `silence ${silencedBy}`);
+}
+
+function percent(share: number | null | undefined): string {
+  return share === null || share === undefined ? '' : `${Number((100 * share).toPrecision(4))} %`;
+}
+
+interface Quiet {
+  readonly match?: string[];
+  readonly for?: string;
+  readonly from?: string;
+  readonly until?: string;
+  readonly comment?: string;
+}
+
+function registerQuiet(
+  program: Command,
+  name: 'silences' | 'maintenance',
+  path: '/v1/admin/silences' | '/v1/admin/maintenance',
+): void {
+  const isPlan = name === 'maintenance';
+  const what = isPlan ? 'maintenance window' : 'silence';
+  const group = program
+    .command(name)
+    .description(isPlan ? 'plans times in which alerts notify nobody' : 'withholds alerts until a moment');
+  group
+    .command('list')
+    .description(`lists each ${what}, ended ones of the last seven days included`)
+    .action(async (_, command: Command) => {
+      const cli = new Cli(command);
+      const { data } = await cli.client.get(path);
+      const rows = Object.values(data)
+        .flat()
+        .map((of: Silence) => [
+          of.state,
+          of.id,
+          of.startsAt,
+          of.endsAt,
+          matchersText(of),
+          of.author,
+          of.comment,
+        ]);
+      cli.table(data, ['state', 'id', 'from', 'until', 'matchers', 'author', 'comment'], rows);
+    });
+  group
+    .command('add')
+    .description(`adds a ${what}`)
+    .option('--match <conditions...>', `conditions such as peer=kafka or objective!=quality, which hold all`)
+    .option('--for <duration>', 'how long: 30m, 2h or 1d')
+    .option('--from <moment>', 'when it begins; now unless given')
+    .option('--until <moment>', 'when it ends, in place of --for')
+    .option('--comment <text>', 'why')
+    .action(async (flags: Quiet, command: Command) => {
+      const cli = new Cli(command);
+      const body = quietOf(flags, isPlan);
+      const { data } = await cli.client.post(path, { body });
+      cli.print(data, `The ${what} ${data.id} lasts from ${data.startsAt} until ${data.endsAt}.`);
+    });
+  group
+    .command('end')
+    .description(`ends a ${what} now`)
+    .argument('<id>')
+    .action(async (id: string, _, command: Command) => {
+      const cli = new Cli(command);
+      const { data } = await cli.client.delete(`${path}/{id}`, { path: { id } });
+      cli.print(data, `The ${what} ${id} has ended.`);
+    });
+}
+
+function matchersText({ matchers }: Silence): string {
+  return matchers.map(({ label, is, value }) => `${label}${is}${value}`).join(' ');
+}
+
+function quietOf({ match = [], for: duration, from, until, comment }: Quiet, isPlan: boolean) {
+  if (comment === undefined) throw new UsageError('Say why, with --comment.');
+  if (match.length === 0 && !isPlan)
+    throw new UsageError('Say which alerts, with --match, as in --match peer=kafka.');
+  const startsAt = from === undefined ? new Date().toISOString() : momentOf('--from', from);
+  const endsAt = until === undefined ? endOf(startsAt, duration) : momentOf('--until', until);
+  return { matchers: match.map(matcherOf), startsAt, endsAt, comment };
+}
+
+function endOf(startsAt: string, duration: string | undefined): string {
+  const [, count, unit] = /^(\d{1,4})([mhd])$/.exec(duration ?? '') ?? [];
+  if (count === undefined || unit === undefined)
+    throw new UsageError('Say when it ends: with --for, as 30m, 2h or 1d, or with --until.');
+  return new Date(
+    Date.parse(startsAt) + Number(count) * UNITS_MS[unit as keyof typeof UNITS_MS],
+  ).toISOString();
+}
+
+function matcherOf(text: string): { label: Label; is: '=' | '!='; value: string } {
+  const [, label, is, value = ''] = /^(\w+)(!?=)(.*)$/.exec(text) ?? [];
+  const known = LABELS.find((of) => of === label);
+  if (known === undefined || is === undefined)
+    throw new UsageError(
+      `--match takes LABEL=VALUE or LABEL!=VALUE with one of ${LABELS.join(', ')}, not "${text}".`,
+    );
+  return { label: known, is: is === '=' ? '=' : '!=', value };
+}

@@ -12,4 +12,27 @@ export const MIGRATIONS: readonly Migration[] = [
     sql.exec('create table records (number integer primary key autoincrement, value text not null)');
     sql.exec('create table silences (id text primary key, ends_ms integer not null, value text not null)');
   },
+  (sql) => {
+    sql.exec(`create table deliveries (
+      number integer primary key autoincrement,
+      target text not null,
+      id text not null,
+      notice text not null,
+      attempts integer not null,
+      created_ms integer not null,
+      due_ms integer not null
+    )`);
+    sql.exec('create index deliveries_of_target on deliveries (target, number)');
+    sql.exec(
+      'create table incidents (id integer primary key autoincrement, state text not null, value text not null)',
+    );
+    sql.exec(`create table timeline (
+      number integer primary key autoincrement,
+      incident integer not null,
+      at_ms integer not null,
+      source text unique,
+      value text not null
+    )`);
+    sql.exec('create index timeline_of_incident on timeline (incident, at_ms)');
+  },
 ];

@@ -18,6 +18,11 @@ const Row = z.object({
   counts: z.string(),
 });
 
+/** The most deploys that are remembered. */
+const DEPLOYS_MAX = 20;
+const Deploys = z.array(z.object({ id: z.string(), atMs: z.int() }));
+type Deploy = z.output<typeof Deploys>[number];
+
 /** What the evaluation keeps: a row for each bucket of counts, one row for the state, and one for each silence. */
 export class WatchStore {
   readonly #storage: DurableObjectStorage;
@@ -64,6 +69,22 @@ export class WatchStore {
       'insert or replace into buckets (width, bucket, counts) values (?, ?, ?)',
       ...[width, bucketOf(width, minute), countsText(history.bucket(width, minute))],
     );
+  }
+
+  /** The deploys that the object has noticed, the newest first. */
+  deploys(): Deploy[] {
+    const [row] = this.#storage.sql.exec<{ value: string }>("select value from saved where name = 'deploys'");
+    return row === undefined ? [] : (Deploys.safeParse(JSON.parse(row.value)).data ?? []);
+  }
+
+  /** @returns whether it is another version than before. When the first one was deployed is not known: its moment is 0. */
+  noteDeploy(deploy: Deploy): boolean {
+    const known = this.deploys();
+    if (known[0]?.id === deploy.id) return false;
+    const noted = known.length === 0 ? { ...deploy, atMs: 0 } : deploy;
+    const kept = JSON.stringify([noted, ...known].slice(0, DEPLOYS_MAX));
+    this.#storage.sql.exec("insert or replace into saved (name, value) values ('deploys', ?)", kept);
+    return known.length > 0;
   }
 
   silences(): Silence[] {

@@ -8,6 +8,7 @@ import { registerDatasets } from './commands/datasets.ts';
 import { registerEvents } from './commands/events.ts';
 import { registerFeatures } from './commands/features.ts';
 import { registerForget } from './commands/forget.ts';
+import { registerIncidents } from './commands/incidents.ts';
 import { registerKafka } from './commands/kafka.ts';
 import { registerKeys } from './commands/keys.ts';
 import { registerLater } from './commands/later.ts';
@@ -47,6 +48,7 @@ export function createProgram(folder: string): Command {
     registerForget,
     registerKafka,
     registerAlerts,
+    registerIncidents,
     registerAudit,
     registerLater,
   ])

@@ -3,18 +3,22 @@ import { OUTBOX } from '../cache/clock/sources.ts';
 import { clockAt } from '../cache/clock/wire.ts';
 import type { Catalog } from '../define/catalog.ts';
 import type { AlertRoutePorts } from '../gateway/routes/admin-alerts.ts';
+import type { IncidentRoutePorts } from '../gateway/routes/admin-incidents.ts';
+import { sendNotice } from '../operations/alerts/deliver.ts';
 import type { StreamAges } from '../operations/alerts/stream-checks.ts';
+import { parseTargets } from '../operations/alerts/targets.ts';
 import { watchRulesOf } from '../operations/alerts/watch.ts';
+import { changesIn } from '../operations/incidents/changes.ts';
 import { qualityChecksOf } from '../operations/quality/metrics.ts';
 import { systemNow, withTimeout } from '../platform/clock.ts';
 import type { CounterBatch } from '../platform/counters.ts';
 import { calling } from '../platform/failure.ts';
-import { recordAction } from '../storage/postgres/audit.ts';
+import { systemRandom } from '../platform/random.ts';
+import { listAudit, recordAction } from '../storage/postgres/audit.ts';
 import { connect, guarded } from '../storage/postgres/connect.ts';
 import { readWaiting } from '../storage/postgres/diagnosis.ts';
 import { alertsMinuteMs, databaseTarget } from './config.ts';
 import type { Env } from './env.ts';
-import type { BoundIsolate } from './isolate.ts';
 import { alerts, cacheStats, qualityWindow, rootClock } from './objects.ts';
 
 /** How long a check of the pipeline may take, in milliseconds: an evaluation waits for it. */
@@ -24,6 +28,8 @@ const OUTBOX_AGE_MS_WANTED = 10_000;
 /** How often an isolate makes sure that the object evaluates, in milliseconds. The object itself sets its next alarm. */
 const WAKE_EVERY_MS = 600_000;
 const RETRY_S = 5;
+/** The most entries of the audit log in one reading for a timeline. */
+const CHANGES_MAX = 100;
 /** The queues through which every event and change goes. */
 const QUEUES = ['EVENTS', 'EVENTS_BULK', 'CHANGES', 'CHANGES_BULK'] as const;
 /** The name under which the checks are counted, beside the isolates. */
@@ -31,10 +37,15 @@ const COUNTED_AS = 'alerts';
 
 /** The ports of the object that evaluates the objectives. */
 export function alertsPorts(env: Env, catalog: Catalog): AlertsPorts {
+  const isLocal = env.INSTANCE_ID !== undefined;
   return {
     now: systemNow,
-    record: (entry) => guarded(() => recordAction(connect(databaseTarget(env)), entry)),
+    random: systemRandom,
     rules: watchRulesOf(catalog.objectives, alertsMinuteMs(env)),
+    targets: once(() => parseTargets(env.ALERT_WEBHOOKS, isLocal)),
+    send: (target, id, notice) =>
+      sendNotice(target, { id, notice, nowMs: systemNow() }, (url, init) => fetch(url, init)),
+    release: env.RELEASE?.id,
     totals: async () => {
       const [counted, quality] = await Promise.all([cacheStats(env).totals(), qualityWindow(env).totals()]);
       return [...counted, ...qualityChecksOf(quality)];
@@ -43,6 +54,30 @@ export function alertsPorts(env: Env, catalog: Catalog): AlertsPorts {
     // The number of the minute makes a batch that is sent again count once.
     count: (minute, counters) =>
       cacheStats(env).flush({ isolate: COUNTED_AS, n: minute, counters: [...counters] }),
+    record: (entry) => inDatabase(env, (db) => recordAction(db, entry)),
+    changes: async (fromMs, toMs) => {
+      const [from, to] = [fromMs, toMs].map((ms) => new Date(ms).toISOString());
+      return changesIn(await inDatabase(env, (db) => listAudit(db, { from, to, limit: CHANGES_MAX })));
+    },
+  };
+}
+
+/** A statement that an evaluation waits for. */
+async function inDatabase<T>(env: Env, query: (db: ReturnType<typeof connect>) => Promise<T>): Promise<T> {
+  const db = connect(databaseTarget(env));
+  return await withTimeout(
+    guarded(() => query(db)),
+    CHECK_MS,
+    () => new Error('The database takes too long.'),
+  );
+}
+
+/** The value of the first call. A call that throws is repeated by the next. */
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
   };
 }
 
@@ -60,7 +95,7 @@ export function sendingCounts(env: Env): (batch: CounterBatch) => Promise<void> 
 }
 
 /** The ports of the routes of alerts and silences. They need no database. */
-export function alertRoutePorts({ env }: Pick<BoundIsolate, 'env'>): AlertRoutePorts {
+export function alertRoutePorts({ env }: { readonly env: Env }): AlertRoutePorts & IncidentRoutePorts {
   const asked = <T>(ask: () => Promise<T>) =>
     calling(
       ask,
@@ -74,6 +109,11 @@ export function alertRoutePorts({ env }: Pick<BoundIsolate, 'env'>): AlertRouteP
     silences: (kind) => asked(() => alerts(env).silences(kind)),
     silence: (silence) => asked(() => alerts(env).silence(silence)),
     endSilence: (kind, id, by) => asked(() => alerts(env).endSilence(kind, id, by)),
+    test: (by) => asked(() => alerts(env).test(by)),
+    incidents: (filter) => asked(() => alerts(env).incidents(filter)),
+    incident: (id) => asked(() => alerts(env).incident(id)),
+    open: (incident, by) => asked(() => alerts(env).openIncident(incident, by)),
+    act: (id, act, by) => asked(() => alerts(env).actOnIncident(id, act, by)),
   };
 }
 

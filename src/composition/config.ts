@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { deploymentOf } from '../cache/tiers/deployment.ts';
+import { parseTargets } from '../operations/alerts/targets.ts';
 import { kafkaConfig } from '../pipeline/kafka/config.ts';
 import { sha256HexNow } from '../platform/digest.ts';
 import type { Region } from '../platform/regions.ts';
@@ -120,8 +121,9 @@ const Vars = z.object({
 export function readConfig(env: Env): Config {
   const vars = parseVars(Vars, env);
   const { API_KEY_SHA256: apiKeySha256, PROBE_SHARE: probeShare, PARITY_SHARE: parityShare } = vars;
-  // An incomplete Kafka configuration then fails here, at the first request, and not later in the cron.
+  // An incomplete configuration of Kafka or of notices then fails here, at the first request, and not later in the cron.
   kafkaConfig(env);
+  parseTargets(env.ALERT_WEBHOOKS, vars.INSTANCE_ID !== undefined);
   return Object.freeze({
     database: targetOf(vars),
     apiKeySha256,

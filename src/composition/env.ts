@@ -55,6 +55,10 @@ export interface Env {
   readonly FEEDBACK_SETTLE_MS?: string | number;
   /** The length of a minute of the alert rules, in milliseconds; only a test makes it shorter. See `config.ts`. */
   readonly ALERTS_MINUTE_MS?: string | number;
+  /** Where notices of alerts and incidents go: JSON (secret); see `src/operations/alerts/targets.ts`. */
+  readonly ALERT_WEBHOOKS?: string;
+  /** The deployed version, as the platform tells. */
+  readonly RELEASE?: { readonly id: string };
   /** An OpenID Connect issuer whose tokens are accepted; see `oidc.ts`. */
   readonly OIDC_ISSUER?: string;
   readonly OIDC_AUDIENCE?: string;

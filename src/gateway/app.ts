@@ -38,6 +38,7 @@ import { type DriftRoutePorts, registerDrift } from './routes/admin-drift.ts';
 import { type FeatureStatePorts, registerFeatureAdmin } from './routes/admin-features.ts';
 import { type FeedbackRoutePorts, registerFeedback } from './routes/admin-feedback.ts';
 import { type ErasureRoutePorts, registerForget } from './routes/admin-forget.ts';
+import { type IncidentRoutePorts, registerIncidents } from './routes/admin-incidents.ts';
 import { type InspectionPorts, registerInspection } from './routes/admin-inspect.ts';
 import { type KafkaPorts, registerKafka } from './routes/admin-kafka.ts';
 import { type KeyPorts, registerKeys } from './routes/admin-keys.ts';
@@ -75,7 +76,7 @@ import { type TraceRequest, traceFields } from './traced-requests.ts';
 export interface GatewayPorts {
   readonly access: AccessPorts;
   readonly admin: AdminPorts;
-  readonly alerts: AlertRoutePorts;
+  readonly alerts: AlertRoutePorts & IncidentRoutePorts;
   readonly audit: ActionPorts & AuditPorts;
   readonly cache: PurgePorts & InspectionPorts;
   readonly datasets: DatasetRoutePorts;
@@ -243,6 +244,7 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerFeatureAdmin(app, gateway, (c) => portsOf(c).featureStates);
   registerAdmin(app, gateway, (c) => portsOf(c).admin);
   registerAlerts(app, gateway, (c) => portsOf(c).alerts);
+  registerIncidents(app, gateway, (c) => portsOf(c).alerts);
   registerModelAdmin(app, gateway, (c) => portsOf(c).models);
   registerModels(app, gateway, (c) => portsOf(c).models);
   registerDrift(app, gateway, (c) => portsOf(c).drift);

@@ -40,6 +40,8 @@ const quiet = (path: string) =>
     comment: 'a test',
   });
 
+const openIncident = () => send('POST', '/v1/admin/incidents', { title: 'a test', severity: 'ticket' });
+
 const SHA256 = '2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824';
 const TRAINING = '0b1f7a52-6c6e-4a39-9a53-9a4f6c4d1c11';
 
@@ -80,6 +82,29 @@ const ACTIONS: readonly {
       },
     ];
   }),
+  {
+    route: 'POST /v1/admin/alerts/test',
+    ask: () => send('POST', '/v1/admin/alerts/test'),
+    recorded: [{ action: 'alerts.test', outcome: 'done' }],
+  },
+  {
+    route: 'POST /v1/admin/incidents',
+    ask: () => openIncident(),
+    recorded: [{ action: 'incident.open', outcome: 'done', after: { severity: 'ticket' } }],
+  },
+  ...Object.entries({
+    acknowledge: {},
+    notes: { text: 'n' },
+    resolve: { text: 'r' },
+    severity: { severity: 'page' },
+  }).map(([verb, body]) => ({
+    route: `POST /v1/admin/incidents/{id}/${verb}`,
+    ask: async () => send('POST', `/v1/admin/incidents/${(await openIncident()).json['id']}/${verb}`, body),
+    recorded: [
+      { action: 'incident.open', outcome: 'done' },
+      { action: `incident.${verb === 'notes' ? 'note' : verb}`, outcome: 'done', before: { state: 'open' } },
+    ],
+  })),
   {
     route: 'POST /v1/admin/outbox/sweep',
     ask: () => send('POST', '/v1/admin/outbox/sweep'),

@@ -1,8 +1,11 @@
 import { env, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { describe, expect, it } from 'vitest';
+import { WAITING_MAX } from '../../durable-objects/alerts/deliveries.ts';
 import { Alerts, type AlertsPorts } from '../../durable-objects/alerts/object.ts';
 import type { Recorded } from '../../durable-objects/alerts/records.ts';
 import { DEFAULT_OBJECTIVES } from '../../src/define/objectives.ts';
+import type { Notice } from '../../src/operations/alerts/notices.ts';
+import { parseTargets, type Target } from '../../src/operations/alerts/targets.ts';
 import { watchRulesOf } from '../../src/operations/alerts/watch.ts';
 import type { CounterSample } from '../../src/platform/counters.ts';
 
@@ -10,9 +13,30 @@ const MINUTE_MS = 60_000;
 /** The begin of a minute that ends a bucket of each width. */
 const NOON = Date.UTC(2026, 10, 30, 12);
 
+const TARGETS = parseTargets(
+  JSON.stringify(
+    ['one', 'two'].map((name) => ({ name, kind: 'slack', url: `https://${name}.example.com/x` })),
+  ),
+  false,
+);
+
 /** Ports of a test: calls of a peer by outcome, and what is recorded. */
 class Ports implements AlertsPorts {
   readonly rules = watchRulesOf(DEFAULT_OBJECTIVES, MINUTE_MS);
+  readonly random = () => 0.5;
+  release: string | undefined = 'v1';
+  /** Why each target refuses; a target that is not in it takes everything. */
+  readonly refusals = new Map<string, string>();
+  readonly sent: [string, string, Notice][] = [];
+  audited: ReturnType<AlertsPorts['changes']> = Promise.resolve([]);
+
+  readonly targets = () => TARGETS;
+  readonly send = async ({ name }: Target, id: string, notice: Notice) => {
+    const refusal = this.refusals.get(name);
+    if (refusal === undefined) this.sent.push([name, id, notice]);
+    return refusal ?? null;
+  };
+  readonly changes = () => this.audited;
   ms = NOON;
   ok = 0;
   failed = 0;
@@ -131,5 +155,96 @@ describe('the object that evaluates', () => {
     await evictDurableObject(stub);
     expect(await runDurableObjectAlarm(stub)).toBe(true);
     expect((await stub.report()).evaluatedMs).toBeGreaterThan(0);
+  });
+});
+
+describe('notices', () => {
+  /** Runs the alarm at each moment at which it is set, until a time. */
+  async function runUntil(name: string, ports: Ports, endMs: number): Promise<void> {
+    await runInDurableObject(env.ALERTS.getByName(name), async (_, state) => {
+      const object = new Alerts(state, env, ports);
+      while (ports.ms <= endMs) {
+        await object.alarm();
+        ports.ms = Math.max(ports.ms + 1, (await state.storage.getAlarm()) ?? endMs + 1);
+      }
+    });
+  }
+  const types = (ports: Ports, target: string) =>
+    ports.sent.filter(([name]) => name === target).map(([, , { type }]) => type);
+
+  it('survive a receiver that is down for ten minutes: once, in their order, and without delay for another', async () => {
+    const ports = new Ports();
+    ports.refusals.set('one', 'It answered 503.');
+    const open = (title: string) => ({ title, severity: 'page', text: '' }) as const;
+    await watching('down', ports, async (object) => {
+      await object.openIncident(open('first'), 'key:a');
+      await object.openIncident(open('second'), 'key:a');
+      await object.actOnIncident(1, { do: 'acknowledge' }, 'key:b');
+    });
+    await runUntil('down', ports, NOON + 10 * MINUTE_MS);
+    expect(types(ports, 'one')).toEqual([]);
+    expect(types(ports, 'two')).toEqual(['incident.opened', 'incident.opened', 'incident.acknowledged']);
+    await watching('down', ports, async (object) => {
+      expect((await object.report()).targets).toMatchObject([
+        { name: 'one', waiting: 3, lastError: 'It answered 503.', dropped: 0 },
+        { name: 'two', waiting: 0, lastError: null },
+      ]);
+    });
+    ports.refusals.clear();
+    await runUntil('down', ports, NOON + 26 * MINUTE_MS);
+    expect(types(ports, 'one')).toEqual(['incident.opened', 'incident.opened', 'incident.acknowledged']);
+    const ids = (target: string) => ports.sent.filter(([name]) => name === target).map(([, id]) => id);
+    expect(ids('one')).toEqual(ids('two'));
+  });
+
+  it('are given up after a day, and say so', async () => {
+    const ports = new Ports();
+    ports.refusals.set('one', 'It did not answer within 10000 ms.');
+    await watching('day', ports, async (object) => void (await object.test('key:a')));
+    await runInDurableObject(env.ALERTS.getByName('day'), async (_, state) => {
+      const object = new Alerts(state, env, ports);
+      for (let hour = 0; hour < 26; hour += 1) {
+        ports.ms += 3_600_000;
+        await object.alarm();
+      }
+      expect((await object.report()).targets).toMatchObject([{ waiting: 0, dropped: 1 }, { dropped: 0 }]);
+    });
+  });
+
+  it('are sent of an alert and its incident, which ends with it and has what happened', async () => {
+    const ports = new Ports();
+    const entry = { by: 'key:c', kind: 'model', text: 'model.publish of ranker' } as const;
+    ports.audited = Promise.resolve([{ ...entry, key: 'audit/1', atMs: NOON - MINUTE_MS }]);
+    await runInDurableObject(env.ALERTS.getByName('incident'), async (_, state) => {
+      for (let minute = 0; minute < 20; minute += 1) {
+        const isDead = minute >= 2 && minute < 8;
+        ports.ok += isDead ? 0 : 10;
+        ports.failed += isDead ? 10 : 0;
+        ports.ms = NOON + minute * MINUTE_MS;
+        ports.release = minute < 6 ? 'v1' : 'v2';
+        await new Alerts(state, env, ports).alarm();
+      }
+      const object = new Alerts(state, env, ports);
+      expect(types(ports, 'one')).toEqual([
+        ...['alert.firing', 'incident.opened', 'alert.resolved', 'incident.resolved'],
+      ]);
+      const [incident] = await object.incidents({ limit: 5 });
+      expect(incident).toMatchObject({ state: 'resolved', cause: 'database', openedBy: 'system:alerts' });
+      expect(Object.keys(incident?.impact ?? {})).toContain('availability');
+      const timeline = (await object.incident(incident?.id ?? 0))?.timeline ?? [];
+      expect(timeline.map(({ kind }) => kind)).toEqual(['model', 'alert', 'deploy', 'alert']);
+    });
+  });
+
+  it('wait within bounds: the oldest is given up', async () => {
+    const ports = new Ports();
+    ports.refusals.set('one', 'no').set('two', 'no');
+    await watching('bounded', ports, async (object) => {
+      for (let count = 0; count < WAITING_MAX + 2; count += 1) await object.test('key:a');
+      expect((await object.report()).targets).toMatchObject([
+        { waiting: WAITING_MAX, dropped: 2 },
+        { waiting: WAITING_MAX, dropped: 2 },
+      ]);
+    });
   });
 });

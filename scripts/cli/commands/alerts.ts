@@ -40,6 +40,27 @@ export function registerAlerts(program: Command): void {
       ]);
       cli.table(data.objectives, ['objective', 'target', 'bad in 1h', 'bad in 1d', 'budget left'], rows);
     });
+  alerts
+    .command('targets')
+    .description('lists where notices go, and what waits there')
+    .action(async (_, command: Command) => {
+      const cli = new Cli(command);
+      const { data } = await cli.client.get('/v1/admin/alerts');
+      const rows = data.targets.map(({ name, kind, waiting, oldestAt, deliveredAt, lastError, dropped }) => [
+        ...[name, kind, waiting, oldestAt, deliveredAt, lastError, dropped],
+      ]);
+      const head = ['target', 'kind', 'waiting', 'since', 'last delivered', 'last error', 'dropped'];
+      cli.table(data.targets, head, rows);
+    });
+  alerts
+    .command('test')
+    .description('sends a test notice to all targets')
+    .action(async (_, command: Command) => {
+      const cli = new Cli(command);
+      const { data } = await cli.client.post('/v1/admin/alerts/test', {});
+      const { targets } = data;
+      cli.print(data, targets.length === 0 ? 'There are no targets.' : `Sent to ${targets.join(', ')}.`);
+    });
   registerQuiet(program, 'silences', '/v1/admin/silences');
   registerQuiet(program, 'maintenance', '/v1/admin/maintenance');
 }

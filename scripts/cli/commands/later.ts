@@ -4,7 +4,6 @@ import { NotThereYet } from '../exit-codes.ts';
 const LATER: Readonly<Record<string, string>> = {
   phases: 'switches of the phases',
   gates: 'handoff gates',
-  incidents: 'incidents',
   impact: 'impact analysis of a change',
 };
 

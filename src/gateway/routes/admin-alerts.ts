@@ -39,6 +39,16 @@ const AlertShown = z
     times: z.int().openapi({ description: 'how often it has fired' }),
   })
   .openapi('Alert');
+const Target = z.object({
+  name: z.string(),
+  kind: z.enum(['generic', 'slack', 'pagerduty']),
+  waiting: z.int(),
+  oldestAt: z.string().nullable().openapi({ description: 'since when the oldest one waits' }),
+  deliveredAt: z.string().nullable(),
+  failedAt: z.string().nullable(),
+  lastError: z.string().nullable().openapi({ description: 'why the newest attempt failed' }),
+  dropped: z.int().openapi({ description: 'notices that were given up' }),
+});
 const Alerts = z
   .object({
     evaluatedAt: z.string().nullable().openapi({ description: 'null if the rules were never evaluated' }),
@@ -63,6 +73,10 @@ const Alerts = z
         }),
       }),
     ),
+    targets: z.array(Target).openapi({ description: 'where notices go, and what waits there' }),
+    deploys: z.array(z.object({ id: z.string(), at: z.string() })).openapi({
+      description: 'the versions that were noticed, the newest first',
+    }),
   })
   .openapi('Alerts');
 
@@ -101,6 +115,8 @@ export interface AlertRoutePorts {
   readonly silences: (kind: SilenceKind) => Promise<Silence[]>;
   /** @returns null if its times are refused, or there are too many. */
   readonly silence: (silence: NewSilence) => Promise<Silence | null>;
+  /** Sends a test to all targets. @returns their names. */
+  readonly test: (by: string) => Promise<string[]>;
   readonly endSilence: (kind: SilenceKind, id: string, by: string) => Promise<Silence | null>;
 }
 
@@ -123,11 +139,19 @@ export function registerAlerts(
     const report = await portsOf(c).report();
     return c.json(alertsShown(report), 200, NOT_STORED);
   });
+  registerTest(app, portsOf);
   registerSilences(app, portsOf, 'silence');
   registerSilences(app, portsOf, 'maintenance');
 }
 
-function alertsShown({ evaluatedMs, isCounted, alerts, objectives }: AlertsReport): z.output<typeof Alerts> {
+function alertsShown({
+  evaluatedMs,
+  isCounted,
+  alerts,
+  objectives,
+  targets,
+  deploys,
+}: AlertsReport): z.output<typeof Alerts> {
   return {
     evaluatedAt: evaluatedMs === 0 ? null : momentOf(evaluatedMs),
     isCounted,
@@ -141,7 +165,31 @@ function alertsShown({ evaluatedMs, isCounted, alerts, objectives }: AlertsRepor
       }),
     ),
     objectives: objectives.map(({ badShares, budget, ...of }) => ({ ...of, badShares, budget })),
+    targets: targets.map(({ oldestMs, deliveredMs, failedMs, ...target }) => ({
+      ...target,
+      ...{ oldestAt: perhaps(oldestMs), deliveredAt: perhaps(deliveredMs), failedAt: perhaps(failedMs) },
+    })),
+    deploys: deploys.map(({ id, atMs }) => ({ id, at: momentOf(atMs) })),
   };
+}
+
+function registerTest(app: OpenAPIHono<AppEnv>, portsOf: PortsOf<AlertRoutePorts>): void {
+  app.openAPIRegistry.registerPath({
+    method: 'post',
+    path: '/v1/admin/alerts/test',
+    operationId: 'testAlertTargets',
+    summary: 'Sends a test notice to all targets',
+    tags: ['admin'],
+    security: keySecurity,
+    responses: {
+      202: json('The targets that get it.', z.object({ targets: z.array(z.string()) })),
+      503: problem(UNANSWERED),
+    },
+  });
+  app.post('/v1/admin/alerts/test', async (c) => {
+    const targets = await portsOf(c).test(auditingOwn(c));
+    return c.json({ targets }, 202, NOT_STORED);
+  });
 }
 
 const KINDS = {
@@ -236,6 +284,10 @@ function silenceShown(silence: Silence, nowMs: number): z.output<typeof SilenceS
   const { id, matchers, startsMs, endsMs, author, comment } = silence;
   const times = { startsAt: momentOf(startsMs), endsAt: momentOf(endsMs) };
   return { id, matchers, ...times, author, comment, state: silenceState(silence, nowMs) };
+}
+
+function perhaps(ms: number | null): string | null {
+  return ms === null ? null : momentOf(ms);
 }
 
 function momentOf(ms: number): string {

@@ -16,6 +16,7 @@ import {
 } from './rules.ts';
 import type { Silence } from './silences.ts';
 import { InstanceState, stepRule } from './states.ts';
+import type { TargetStatus } from './targets.ts';
 
 /** What an evaluation leaves for the next one. */
 export const WatchState = z.object({
@@ -123,6 +124,15 @@ export interface AlertsReport {
   readonly isCounted: boolean;
   readonly alerts: readonly Alert[];
   readonly objectives: readonly ObjectiveStatus[];
+  readonly targets: readonly TargetStatus[];
+  /** The deploys that were noticed, the newest first. */
+  readonly deploys: readonly Deploy[];
+}
+
+/** A deploy, as it was noticed. */
+export interface Deploy {
+  readonly id: string;
+  readonly atMs: number;
 }
 
 /** Where an objective is. */

@@ -1,4 +1,5 @@
 import { expectedSpendBundle } from '../models/outside.ts';
+import { alertOperations } from './alert-operations.ts';
 import { purchase, pushed } from './sample-bodies.ts';
 
 /** A request that an operation of the fixture's OpenAPI document answers well. */
@@ -20,13 +21,6 @@ const NO_KAFKA = [503];
 const UNKNOWN_DATASET = '0'.repeat(32);
 const UNKNOWN_RUN = '00000000-0000-4000-8000-000000000009';
 const UNKNOWN_KEY = '0123456789abcdef';
-/** Silences that a test makes: it begins and ends far in the future. */
-const SILENCE = {
-  matchers: [{ label: 'objective', is: '=', value: 'hit_ratio' }],
-  startsAt: '2098-12-30T00:00:00Z',
-  endsAt: '2098-12-31T00:00:00Z',
-  comment: 'a release',
-};
 const HALF_MEGABYTE = 512 * 1024;
 /** SHA-256 of the three bytes `abc`. */
 const ABC = 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad';
@@ -222,23 +216,7 @@ function operations(): Record<string, Sample> {
     'GET /v1/admin/audit/chain': { path: `${admin}/audit/chain`, statuses: [200] },
     'GET /v1/admin/audit/verify': { path: `${admin}/audit/verify`, statuses: [200] },
     'GET /v1/admin/deprecations': { path: `${admin}/deprecations`, statuses: [200] },
-    'GET /v1/admin/alerts': { path: `${admin}/alerts`, statuses: [200] },
-    'GET /v1/admin/silences': { path: `${admin}/silences`, statuses: [200] },
-    'POST /v1/admin/silences': {
-      path: `${admin}/silences`,
-      body: SILENCE,
-      statuses: [201, 422],
-      bytesMax: 16_384,
-    },
-    'DELETE /v1/admin/silences/{id}': { path: `${admin}/silences/none`, statuses: [404] },
-    'GET /v1/admin/maintenance': { path: `${admin}/maintenance`, statuses: [200] },
-    'POST /v1/admin/maintenance': {
-      path: `${admin}/maintenance`,
-      body: { ...SILENCE, startsAt: '2098-12-30T00:00:00Z' },
-      statuses: [201, 422],
-      bytesMax: 16_384,
-    },
-    'DELETE /v1/admin/maintenance/{id}': { path: `${admin}/maintenance/none`, statuses: [404] },
+    ...alertOperations(),
     'GET /v1/admin/pipeline': { path: `${admin}/pipeline`, statuses: [200] },
     'GET /v1/admin/diagnosis': { path: `${admin}/diagnosis`, statuses: [200] },
     'GET /v1/admin/queues': { path: `${admin}/queues`, statuses: [200] },

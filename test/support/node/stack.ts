@@ -11,6 +11,7 @@ import type { DatabaseTarget } from '../../../src/storage/postgres/connect.ts';
 import { builtWorker } from './built-worker.ts';
 import { Caller } from './caller.ts';
 import { FIXTURE, type Served } from './fixture.ts';
+import { gateTo } from './gate.ts';
 import { memoryDatabase } from './memory-database.ts';
 import { workerConfig } from './worker-config.ts';
 
@@ -32,6 +33,9 @@ export interface Stack extends AsyncDisposable {
   readonly database: DatabaseTarget;
   /** Another writer to the same database. */
   sql(text: string, params?: unknown[]): Promise<Record<string, unknown>[]>;
+  /** Takes the database away until it is resumed; for a stack with `outages`. */
+  pauseDatabase(): Promise<void>;
+  resumeDatabase(): Promise<void>;
   /** Takes the database away, as an outage would. */
   stopDatabase(): Promise<void>;
   /**
@@ -71,6 +75,8 @@ export interface StackOptions {
   readonly existing?: readonly string[];
   /** An empty database of a Postgres server, which stays there; an embedded one in memory unless given. */
   readonly databaseUrl?: string | undefined;
+  /** Whether the database can be paused. */
+  readonly outages?: boolean;
   /** Builds the worker from a configuration of wrangler and returns the folder; `builtWorker` unless given. */
   readonly build?: (configPath: string) => Promise<string>;
 }
@@ -82,7 +88,15 @@ export interface StackOptions {
  */
 export async function startStack(
   vars: Readonly<Record<string, string>> = {},
-  { capture = false, served = FIXTURE, existing = [], build, assets, databaseUrl }: StackOptions = {},
+  {
+    capture = false,
+    served = FIXTURE,
+    existing = [],
+    build,
+    assets,
+    databaseUrl,
+    outages = false,
+  }: StackOptions = {},
 ): Promise<Stack> {
   const configPath = workerConfig(served.main, assets);
   const { catalog, migrationsDir, cachedPath } = served;
@@ -99,6 +113,7 @@ export async function startStack(
     const statements = captureStatements({ ...catalog, everything: EVERYTHING });
     await client.transaction(statements.map((statement) => client.query(statement)));
   }
+  const gate = outages ? await gateTo(database.endpoint) : undefined;
   const optionsOf = (worker: { configPath: string; prebuiltWorkerDir: string }) => ({
     root: ROOT,
     workers: [
@@ -109,7 +124,7 @@ export async function startStack(
         vars: { WARMING: 'off', DEADLINE_MS: '10000', FEEDBACK_PAUSE_MS: '500', ...vars },
         secrets: {
           DATABASE_URL: database.connectionString,
-          DATABASE_ENDPOINT: database.endpoint,
+          DATABASE_ENDPOINT: gate?.url ?? database.endpoint,
           API_KEY_SHA256: createHash('sha256').update(KEY).digest('hex'),
         },
       },
@@ -131,6 +146,8 @@ export async function startStack(
     url,
     database: { url: database.connectionString, endpoint: database.endpoint },
     sql: (text, params = []) => client.query(text, params),
+    pauseDatabase: async () => await gate?.close(),
+    resumeDatabase: async () => await gate?.open(),
     stopDatabase,
     killRuntime: () => {
       for (const pid of runtimePids()) process.kill(pid, 'SIGKILL');
@@ -150,6 +167,7 @@ export async function startStack(
     },
     [Symbol.asyncDispose]: async () => {
       await harness.close();
+      await gate?.close();
       await stopDatabase();
     },
   };

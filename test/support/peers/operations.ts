@@ -53,6 +53,11 @@ const RUNS = ['GET /v1/training', 'GET /v1/training/{id}'];
 const RUN_CHANGES = ['cancel', 'resume'].map((change) => `POST /v1/training/{id}/${change}`);
 const DATASET_REMOVAL = 'DELETE /v1/admin/datasets/{id}';
 const ROLLOUTS = ['', '/abort', '/approve'].map((verb) => `POST /v1/admin/models/{model}/rollout${verb}`);
+const INCIDENTS = [
+  ...['GET', 'POST'].map((method) => `${method} /v1/admin/incidents`),
+  ...['', '/postmortem'].map((part) => `GET /v1/admin/incidents/{id}${part}`),
+  ...['acknowledge', 'notes', 'resolve', 'severity'].map((verb) => `POST /v1/admin/incidents/{id}/${verb}`),
+];
 const PURGE = 'POST /v1/admin/cache/purge';
 const PIPELINE = 'GET /v1/admin/pipeline';
 const START = 'POST /v1/admin/kafka/start';
@@ -91,7 +96,7 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
   feedback: each(REPORT, 'GET /v1/admin/models/{model}/feedback'),
   alerts: each(
     REPORT,
-    'GET /v1/admin/alerts',
+    ...['GET /v1/admin/alerts', 'POST /v1/admin/alerts/test', ...INCIDENTS],
     ...['silences', 'maintenance'].flatMap((of) => [
       `GET /v1/admin/${of}`,
       `POST /v1/admin/${of}`,

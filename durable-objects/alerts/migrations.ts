@@ -35,4 +35,7 @@ export const MIGRATIONS: readonly Migration[] = [
     )`);
     sql.exec('create index timeline_of_incident on timeline (incident, at_ms)');
   },
+  (sql) => {
+    sql.exec('create table spent (bucket integer primary key, value text not null)');
+  },
 ];

@@ -39,6 +39,7 @@ import { Incidents } from './incidents.ts';
 import { MIGRATIONS } from './migrations.ts';
 import { Reactions } from './reactions.ts';
 import { ActionRecords, type Recorded } from './records.ts';
+import { Spending } from './spending.ts';
 import { WatchStore } from './store.ts';
 
 /** The effects of the object beside its storage and alarm. Each has a deadline of its own. */
@@ -75,6 +76,7 @@ export class Alerts extends DurableObject {
   readonly #records: ActionRecords;
   readonly #incidents: Incidents;
   readonly #deliveries: Deliveries;
+  readonly #spending: Spending;
   readonly #history: CountHistory;
   #state: WatchState;
 
@@ -86,6 +88,7 @@ export class Alerts extends DurableObject {
     this.#records = new ActionRecords(ctx.storage);
     this.#incidents = new Incidents(ctx.storage);
     this.#deliveries = new Deliveries(ctx.storage);
+    this.#spending = new Spending(ctx.storage);
     this.#history = this.#store.history();
     this.#state = this.#store.state();
   }
@@ -101,9 +104,15 @@ export class Alerts extends DurableObject {
     return {
       ...{ evaluatedMs: minute * minuteMs, isCounted, alerts: Object.values(alerts) },
       objectives: measured.map(({ objective }) => objectiveStatus(objective, this.#history, minute)),
+      regressions: this.#regressions(),
       targets: this.#deliveries.status(this.#targets()),
       deploys: this.#store.deploys().filter(({ atMs }) => atMs > 0),
     };
+  }
+
+  /** By service, the newest minute in which calls of it failed. */
+  async lastErrors(): Promise<WatchState['lastErrors']> {
+    return this.#state.lastErrors;
   }
 
   /** Sends a test to all targets. @returns their names. */
@@ -200,6 +209,7 @@ export class Alerts extends DurableObject {
     const { state, events, counts } = stepWatch(this.#state, this.#history, rules, step);
     this.ctx.storage.transactionSync(() => {
       this.#store.save(state, this.#history, counts);
+      if (read !== undefined) this.#spending.note(read, minute);
       this.#noteDeploy();
       const reactions = this.#reactions(minute);
       for (const event of events) reactions.alert(event);
@@ -209,6 +219,12 @@ export class Alerts extends DurableObject {
     for (const event of events) logEvent(event);
     await this.#records.write(record);
     await readChanges(this.#incidents, changes, now());
+  }
+
+  #regressions() {
+    const [newest] = this.#store.deploys();
+    const isKnown = newest !== undefined && newest.atMs > 0;
+    return this.#spending.regressions(isKnown ? newest.atMs / this.#ports.rules.minuteMs : undefined);
   }
 
   #noteDeploy(): void {

@@ -1,4 +1,3 @@
-import { sql } from 'drizzle-orm';
 import { addDigests } from '../features/digest.ts';
 import { askEveryShard } from '../features/layout.ts';
 import { replayStep } from '../features/replay.ts';
@@ -50,6 +49,7 @@ import { driftRoutePorts, driftServing } from './drift.ts';
 import { erasureRoutePorts } from './erasing.ts';
 import { featureStatePorts } from './feature-states.ts';
 import { feedbackRoutePorts, noteServed } from './feedback.ts';
+import { healthPorts } from './health.ts';
 import { idempotencyPort } from './idempotency.ts';
 import { inspectionPorts } from './inspection.ts';
 import type { BoundIsolate } from './isolate.ts';
@@ -57,7 +57,7 @@ import { kafkaReport, seekKafka, startKafkaSources } from './kafka.ts';
 import { keyPorts } from './keys.ts';
 import { noteLineage, sweepRuns } from './lineage.ts';
 import { modelRegistryPorts } from './models.ts';
-import { cacheStats, changeFeed, featureShard, qualityWindow, rootClock } from './objects.ts';
+import { cacheStats, changeFeed, featureShard, qualityWindow } from './objects.ts';
 import { wasQueued } from './queueing.ts';
 import { replayStepPorts } from './replaying.ts';
 import type { RequestScope } from './request-scope.ts';
@@ -172,14 +172,7 @@ export class RequestPorts implements GatewayPorts {
   }
 
   get health(): GatewayPorts['health'] {
-    const { config, env, db, registry } = this.#bound;
-    return {
-      instance: config.instanceId,
-      database: async () => void (await db.execute(sql`select 1`)),
-      clock: async () =>
-        void (await rootClock(env).sync({ epoch: '', sinceSeq: 0, maxAgeMs: 0, atLeast: undefined })),
-      artifacts: async () => void (await registry.store.get('health')),
-    };
+    return healthPorts(this.#bound);
   }
 
   get queues(): GatewayPorts['queues'] {

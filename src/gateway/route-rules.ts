@@ -44,6 +44,13 @@ export const WRITE_RULE = { scope: 'data:write', phase: 'pipeline', cost: 'write
  * names is open to keys with all scopes only, and does not start if it is documented.
  */
 const RULES: readonly RouteRule[] = [
+  {
+    methods: READS,
+    path: /^\/health\/dependencies$/,
+    scope: 'operations:read',
+    phase: 'core',
+    cost: 'operation',
+  },
   { methods: READS, path: /^\/health(\/(live|ready))?$/, scope: null, phase: 'core', cost: 'health' },
   {
     methods: READS,

@@ -35,10 +35,23 @@ export function registerAlerts(program: Command): void {
     .action(async (_, command: Command) => {
       const cli = new Cli(command);
       const { data } = await cli.client.get('/v1/admin/alerts');
-      const rows = data.objectives.map(({ name, target, badShares, budget }) => [
+      const rows = data.objectives.map(({ name, target, badShares, budget, burnsInMinutes }) => [
         ...[name, percent(target), percent(badShares['1h']), percent(badShares['1d']), percent(budget.left)],
+        ...[budget.hoursLeft === null ? '' : `${Math.round(budget.hoursLeft)} h`, burnsIn(burnsInMinutes)],
       ]);
-      cli.table(data.objectives, ['objective', 'target', 'bad in 1h', 'bad in 1d', 'budget left'], rows);
+      const head = ['objective', 'target', 'bad in 1h', 'bad in 1d', 'budget left', 'for', 'burns in'];
+      cli.table(data.objectives, head, rows);
+    });
+  alerts
+    .command('regressions')
+    .description('lists routes that have become slower, and answers that have become more expensive')
+    .action(async (_, command: Command) => {
+      const cli = new Cli(command);
+      const { data } = await cli.client.get('/v1/admin/alerts');
+      const rows = data.regressions.map(({ name, against, before, now, oneIn }) => [
+        ...[name, against, before.toPrecision(3), now.toPrecision(3), oneIn],
+      ]);
+      cli.table(data.regressions, ['what', 'against', 'before', 'now', 'by chance one in'], rows);
     });
   alerts
     .command('targets')
@@ -71,6 +84,10 @@ function nameOf({ alertname, labels }: Alert): string {
 
 function withheldBy({ inhibitedBy, silencedBy }: Alert): string {
   return inhibitedBy ?? (silencedBy === null ? '' : `silence ${silencedBy}`);
+}
+
+function burnsIn(minutes: number | null): string {
+  return minutes === null ? '' : `${minutes} min`;
 }
 
 function percent(share: number | null | undefined): string {

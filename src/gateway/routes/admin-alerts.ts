@@ -70,9 +70,27 @@ const Alerts = z
           left: Share.openapi({
             description: 'the part of the budget of 30 days that is left; negative if it is overspent',
           }),
+          hoursLeft: Share.openapi({ description: 'until nothing is left, at the pace of the last day' }),
+        }),
+        burnsInMinutes: Share.openapi({
+          description: 'until it burns faster than it may, if the trend of the last six hours goes on',
         }),
       }),
     ),
+    regressions: z
+      .array(
+        z.object({
+          name: z.string().openapi({ description: '`GET /v1/…`, `view …` or `service …`' }),
+          against: z.enum(['days', 'deploy']),
+          before: z.number(),
+          now: z.number(),
+          oneIn: z.number().openapi({ description: 'one comparison in so many is a false alarm' }),
+        }),
+      )
+      .openapi({
+        description:
+          'what has become slower (milliseconds of a request) or more expensive (reads of the origin for an answer, calls for a request)',
+      }),
     targets: z.array(Target).openapi({ description: 'where notices go, and what waits there' }),
     deploys: z.array(z.object({ id: z.string(), at: z.string() })).openapi({
       description: 'the versions that were noticed, the newest first',
@@ -149,6 +167,7 @@ function alertsShown({
   isCounted,
   alerts,
   objectives,
+  regressions,
   targets,
   deploys,
 }: AlertsReport): z.output<typeof Alerts> {
@@ -165,6 +184,7 @@ function alertsShown({
       }),
     ),
     objectives: objectives.map(({ badShares, budget, ...of }) => ({ ...of, badShares, budget })),
+    regressions: [...regressions],
     targets: targets.map(({ oldestMs, deliveredMs, failedMs, ...target }) => ({
       ...target,
       ...{ oldestAt: perhaps(oldestMs), deliveredAt: perhaps(deliveredMs), failedAt: perhaps(failedMs) },

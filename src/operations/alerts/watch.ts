@@ -1,10 +1,12 @@
 import * as z from 'zod';
 import type { Objective } from '../../define/objectives.ts';
 import type { CounterSample } from '../../platform/counters.ts';
+import type { LastError } from '../dependencies.ts';
 import { Alert, type AlertEvent, groupAlerts } from './alerts.ts';
 import { type Active, activeOf, isFelt, objectiveName, peerName, readingOf, shareOf } from './evaluation.ts';
 import type { Inhibition } from './graph.ts';
-import { BUDGET_MINUTES, type CountHistory, type Counts, increaseOf } from './history.ts';
+import { BUDGET_MINUTES, bucketOf, type CountHistory, type Counts, increaseOf } from './history.ts';
+import type { Regression } from './regressions.ts';
 import {
   type AlertRule,
   alertRulesOf,
@@ -17,6 +19,10 @@ import {
 import type { Silence } from './silences.ts';
 import { InstanceState, stepRule } from './states.ts';
 import type { TargetStatus } from './targets.ts';
+import { stepsUntil, TREND_VALUES } from './trends.ts';
+
+/** The width of the buckets in which a trend is sought. */
+const TREND_MINUTES = 15;
 
 /** What an evaluation leaves for the next one. */
 export const WatchState = z.object({
@@ -27,13 +33,18 @@ export const WatchState = z.object({
   totals: z.record(z.string(), z.tuple([z.number(), z.number()])).nullable(),
   /** The last minute in which the alert of a service that users feel was firing. */
   feltMinute: z.int().nullable(),
+  /** By service, the newest minute in which calls of it failed. */
+  lastErrors: z
+    .record(z.string(), z.object({ atMs: z.int(), failed: z.number(), calls: z.number() }))
+    .default({}),
   instances: z.record(z.string(), InstanceState),
   alerts: z.record(z.string(), Alert),
 });
 export type WatchState = z.output<typeof WatchState>;
 
 export const NOTHING_WATCHED: WatchState = {
-  ...{ minute: 0, isCounted: true, totals: null, feltMinute: null, instances: {}, alerts: {} },
+  ...{ minute: 0, isCounted: true, totals: null, feltMinute: null },
+  ...{ lastErrors: {}, instances: {}, alerts: {} },
 };
 
 /** What is evaluated, and how long a minute is. */
@@ -98,10 +109,20 @@ export function stepWatch(
     isCounted: reading !== undefined,
     totals: reading === undefined ? state.totals : pairsOf(reading),
     feltMinute: feltMinute ?? null,
+    lastErrors: { ...state.lastErrors, ...errorsIn(counts, minute * rules.minuteMs) },
     instances: Object.fromEntries(instances),
     alerts: Object.fromEntries(alerts),
   };
   return { state: after, events, counts };
+}
+
+/** Services of which calls failed in a minute. */
+function errorsIn(counts: Counts, atMs: number): Record<string, LastError> {
+  const failed = [...counts].flatMap(([name, { bad, all }]): [string, LastError][] => {
+    if (!name.startsWith(peerName('')) || bad === 0) return [];
+    return [[name.slice(peerName('').length), { atMs, failed: bad, calls: all }]];
+  });
+  return Object.fromEntries(failed);
 }
 
 function isFeltCause({ labels, firingMinute }: InstanceState): boolean {
@@ -124,6 +145,8 @@ export interface AlertsReport {
   readonly isCounted: boolean;
   readonly alerts: readonly Alert[];
   readonly objectives: readonly ObjectiveStatus[];
+  /** What has become slower or more expensive. */
+  readonly regressions: readonly Regression[];
   readonly targets: readonly TargetStatus[];
   /** The deploys that were noticed, the newest first. */
   readonly deploys: readonly Deploy[];
@@ -143,7 +166,15 @@ export interface ObjectiveStatus {
   /** The share of bad events in each window of the rules; null without events. */
   readonly badShares: Readonly<Record<string, number | null>>;
   /** The budget of 30 days: events, bad ones, and the part of the allowed bad ones that is left (negative: overspent). */
-  readonly budget: { readonly all: number; readonly bad: number; readonly left: number | null };
+  readonly budget: {
+    readonly all: number;
+    readonly bad: number;
+    readonly left: number | null;
+    /** In how many hours nothing is left, if it goes on as in the last day; null if that leaves some. */
+    readonly hoursLeft: number | null;
+  };
+  /** In how many minutes it burns faster than it may, if the trend of the last six hours goes on; null if it does not. */
+  readonly burnsInMinutes: number | null;
 }
 
 export function objectiveStatus(
@@ -157,5 +188,17 @@ export function objectiveStatus(
     Object.entries(WINDOW_MINUTES).map(([window, minutes]) => [window, shareOf(within(minutes)) ?? null]),
   );
   const left = all === 0 ? null : 1 - bad / (all * (1 - target));
-  return { name, description, target, badShares, budget: { all, bad, left } };
+  const burn = (badShares['1d'] ?? 0) / (1 - target);
+  const hoursLeft = left !== null && left > 0 && burn > 1 ? (left * BUDGET_MINUTES) / 60 / burn : null;
+  const newest = bucketOf(TREND_MINUTES, minute);
+  const byBucket = new Map(
+    history.series(objectiveName(name), TREND_MINUTES).map(({ bucket, counts }) => [bucket, shareOf(counts)]),
+  );
+  const shares = Array.from({ length: TREND_VALUES }, (_, at) =>
+    byBucket.get(newest - TREND_VALUES + 1 + at),
+  );
+  const steps = stepsUntil(shares, 1 - target);
+  const budget = { all, bad, left, hoursLeft };
+  const burnsInMinutes = steps === undefined ? null : steps * TREND_MINUTES;
+  return { name, description, target, badShares, budget, burnsInMinutes };
 }

@@ -28,6 +28,7 @@ export function alertOperations(): Record<string, Sample> {
     [`DELETE /v1/admin/${path}/{id}`]: { path: `${admin}/${path}/none`, statuses: [404] },
   });
   return {
+    'GET /health/dependencies': { path: '/health/dependencies', statuses: [200] },
     'GET /v1/admin/alerts': { path: `${admin}/alerts`, statuses: [200] },
     'POST /v1/admin/alerts/test': { path: `${admin}/alerts/test`, statuses: [202] },
     ...quiet('silences'),

@@ -58,6 +58,8 @@ const INCIDENTS = [
   ...['', '/postmortem'].map((part) => `GET /v1/admin/incidents/{id}${part}`),
   ...['acknowledge', 'notes', 'resolve', 'severity'].map((verb) => `POST /v1/admin/incidents/{id}/${verb}`),
 ];
+/** What hangs is a line of the answer. */
+const DEPENDENCIES: Readonly<Record<string, Owed>> = { 'GET /health/dependencies': [[200], 3_000] };
 const PURGE = 'POST /v1/admin/cache/purge';
 const PIPELINE = 'GET /v1/admin/pipeline';
 const START = 'POST /v1/admin/kafka/start';
@@ -69,7 +71,7 @@ const INSPECTION: Readonly<Record<string, Owed>> = { 'GET /v1/admin/cache/inspec
 
 export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owed>>>>> = {
   'root-clock': {
-    ...{ ...INSPECTION, ...DIAGNOSIS },
+    ...{ ...INSPECTION, ...DIAGNOSIS, ...DEPENDENCIES },
     ...each(INVALIDATION, ...WRITES, PURGE, 'POST /v1/admin/keys', CHAMPION, ALIAS),
     'GET /v2/health/ready': [[503], 1_000],
   },
@@ -86,7 +88,10 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
     [SWEEP]: [[503], 31_000],
     [RELEASE]: [[503], 7_000],
   },
-  'cache-stats': each(REPORT, 'GET /metrics', 'GET /v1/admin/cache/stats', 'GET /v1/admin/deprecations'),
+  'cache-stats': {
+    ...each(REPORT, 'GET /metrics', 'GET /v1/admin/cache/stats', 'GET /v1/admin/deprecations'),
+    ...DEPENDENCIES,
+  },
   'quality-window': each(REPORT, 'GET /metrics', 'GET /v1/quality'),
   datasets: each(REPORT, ...DATASETS, DATASET_REMOVAL),
   'training-runs': each(REPORT, ...RUNS, ...RUN_CHANGES),
@@ -94,15 +99,18 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
   // What it has seen is left out then.
   rollouts: { 'GET /v1/admin/models/{model}/rollout': [[200], 2_000] },
   feedback: each(REPORT, 'GET /v1/admin/models/{model}/feedback'),
-  alerts: each(
-    REPORT,
-    ...['GET /v1/admin/alerts', 'POST /v1/admin/alerts/test', ...INCIDENTS],
-    ...['silences', 'maintenance'].flatMap((of) => [
-      `GET /v1/admin/${of}`,
-      `POST /v1/admin/${of}`,
-      `DELETE /v1/admin/${of}/{id}`,
-    ]),
-  ),
+  alerts: {
+    ...DEPENDENCIES,
+    ...each(
+      REPORT,
+      ...['GET /v1/admin/alerts', 'POST /v1/admin/alerts/test', ...INCIDENTS],
+      ...['silences', 'maintenance'].flatMap((of) => [
+        `GET /v1/admin/${of}`,
+        `POST /v1/admin/${of}`,
+        `DELETE /v1/admin/${of}/{id}`,
+      ]),
+    ),
+  },
   'change-feed': { 'GET /v1/changes': [[503], 1_000], 'GET /metrics': [[200], 3_000] },
   kv: { ...INSPECTION, ...DIAGNOSIS },
   'regional-clock': INSPECTION,
@@ -112,7 +120,7 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
     ...each([[503], 6_000], 'POST /v1/events', 'POST /push', 'POST /write-to-online-store'),
   },
   artifacts: {
-    ...DIAGNOSIS,
+    ...{ ...DIAGNOSIS, ...DEPENDENCIES },
     'GET /v2/health/ready': [[503], 1_000],
     ...each([[503], 22_000], CHAMPION, VERSIONS),
     [ARTIFACT]: [[503], 51_000],
@@ -130,7 +138,7 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
     'GET /metrics': [[200], 3_000],
   },
   database: {
-    ...{ ...INSPECTION, ...DIAGNOSIS },
+    ...{ ...INSPECTION, ...DIAGNOSIS, ...DEPENDENCIES },
     ...each(STATEMENT, ...WRITES, PIPELINE, RELEASE),
     ...each(STATEMENT, 'GET /v1/events/{source}/{id}', 'GET /v1/lineage/events'),
     ...each(STATEMENT, 'GET /v1/lineage/event/{source}/{id}'),

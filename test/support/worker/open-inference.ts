@@ -95,6 +95,7 @@ registerOpenInference(
     database: async () => undefined,
     clock: async () => undefined,
     artifacts: async () => undefined,
+    dependencies: async () => ({ isCounted: false, dependencies: [] }),
   }),
 );
 

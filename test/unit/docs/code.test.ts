@@ -19,6 +19,7 @@ const OTHERS: Readonly<Record<string, string>> = {
   'README.md ': 'a drawing',
   'docs/pipeline.md ': 'lines of the live feed',
   'docs/tracing.md ': 'a tree of spans: test/e2e/tracing.test.ts has its paths',
+  'docs/alerts.md text': 'configures targets: test/unit/operations/alerts/notices.test.ts parses such ones',
 };
 /** These have tests of their own beside this one. */
 const ELSEWHERE = ['sh', 'json'];

@@ -24,7 +24,16 @@ const requests: ReadRequest[] = VIEWS.map((view) => ({
   consistency: { level: undefined, atLeast: undefined },
   load: async () => loaded,
 }));
-const rest = { entry, unverified: undefined, ageS: 0, ttlS: 1, maxAgeS: 0, judgedSeq: 0, token: 'e.0' };
+const rest = {
+  entry,
+  unverified: undefined,
+  ageS: 0,
+  ttlS: 1,
+  maxAgeS: 0,
+  judgedSeq: 0,
+  mirrorAgeMs: 0,
+  token: 'e.0',
+};
 const answers: CachedAnswer[] = (['memory', 'memory', 'memory', 'colo', 'kv'] as const).map((tier) => ({
   ...rest,
   source: { hit: true, tier, stale: false },

@@ -4,7 +4,8 @@
  * The two are measured in turns. `--keys` is how many products are read, by Zipf's law. `--expiry` measures instead how
  * throughput varies while entries that were filled together come to their end. `--key` measures hits of readers with a key:
  * they are authenticated, charged to the budget of the key, and counted. `--memory` leaves the Cache API and KV out of fills:
- * the local platform's are programs with files on disk in the process that is measured.
+ * the local platform's are programs with files on disk in the process that is measured. `--traced` compares instead the same
+ * worker without tracing, with tracing that keeps no trace, and with one that keeps a trace in a hundred.
  */
 import { readOptions } from '../scripts/command-line/options.ts';
 import { readOrExit } from '../scripts/command-line/run.ts';
@@ -14,9 +15,10 @@ import { FIXTURE } from '../test/support/node/fixture.ts';
 import { printExpiry } from './support/expiry.ts';
 import { type Generator, generator, median, type Round, type Target, ZIPF_EXPONENT } from './support/load.ts';
 import { createKey, emptyServer, fillAhead, productServer } from './support/product-server.ts';
+import { printTraced } from './support/traced.ts';
 import { zipf } from './support/zipf.ts';
 
-const { keys, rounds, expiry, withKey, inMemory } = readOrExit(() => {
+const { keys, rounds, expiry, withKey, inMemory, traced } = readOrExit(() => {
   const { values } = readOptions({
     command: 'npm run bench:hit',
     options: {
@@ -25,6 +27,7 @@ const { keys, rounds, expiry, withKey, inMemory } = readOrExit(() => {
       expiry: { type: 'boolean', default: false },
       key: { type: 'boolean', default: false },
       memory: { type: 'boolean', default: false },
+      traced: { type: 'boolean', default: false },
     },
   });
   return {
@@ -33,6 +36,7 @@ const { keys, rounds, expiry, withKey, inMemory } = readOrExit(() => {
     expiry: values.expiry,
     withKey: values.key,
     inMemory: values.memory,
+    traced: values.traced,
   };
 });
 const ROUND_SECONDS = 3;
@@ -114,4 +118,4 @@ async function printHits(drive: Generator): Promise<void> {
 
 const { name, drive } = generator();
 console.log(`driven by ${name}; ${CONNECTIONS} connections`);
-await (expiry ? printExpiry(drive) : printHits(drive));
+await (traced ? printTraced(drive, { keys, rounds }) : expiry ? printExpiry(drive) : printHits(drive));

@@ -19,13 +19,16 @@ export async function productServer(
   main: string,
   keys: number,
   options: readonly string[] = [],
+  vars: Readonly<Record<string, string>> = {},
 ): Promise<Server> {
   bundle(main, '--outdir', 'dist/millrace', ...options);
   const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: FIXTURE.migrationsDir });
   try {
     await insertProducts(database, keys);
     const entry = `${main.split('/').at(-1)?.replace(/\.ts$/, '')}.js`;
-    const server = await start(millrace(database, 'dist/millrace', entry), `/v1/products/K`);
+    const worker = millrace(database, 'dist/millrace', entry);
+    const bindings = { ...worker.bindings, ...vars };
+    const server = await start(Object.assign(worker, { bindings }), `/v1/products/K`);
     return {
       ...server,
       stop: async () => {

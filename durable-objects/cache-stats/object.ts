@@ -39,6 +39,7 @@ export class CacheStats extends DurableObject {
       totals: this.#store.totals(),
       windows: { 1: within(1), 5: within(5), 60: within(60) },
       isolates: this.#store.isolates(minute),
+      exemplars: this.#store.exemplars,
     };
   }
 }

@@ -1,5 +1,10 @@
 import * as z from 'zod';
-import { type CounterBatch, CounterSample, type IsolateReport } from '../../src/platform/counters.ts';
+import {
+  type CounterBatch,
+  CounterSample,
+  type ExemplarSample,
+  type IsolateReport,
+} from '../../src/platform/counters.ts';
 import { migrate } from '../sqlite-migrations.ts';
 import { MIGRATIONS } from './migrations.ts';
 import { CounterTally, type Counts, MINUTES_KEPT } from './tally.ts';
@@ -74,6 +79,10 @@ export class CounterStore {
   /** The counts of the last `minutes` whole minutes and of the current one. */
   within(minutes: number, minute: number): CounterSample[] {
     return this.#samples(this.#tally.within(minutes, minute));
+  }
+
+  get exemplars(): ExemplarSample[] {
+    return this.#tally.exemplars;
   }
 
   isolates(minute: number): IsolateReport {

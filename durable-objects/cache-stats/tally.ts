@@ -1,4 +1,9 @@
-import type { CounterBatch, CounterSample, IsolateReport } from '../../src/platform/counters.ts';
+import type {
+  CounterBatch,
+  CounterSample,
+  ExemplarSample,
+  IsolateReport,
+} from '../../src/platform/counters.ts';
 import { DROPPED } from '../../src/platform/counters.ts';
 
 /** Minutes that are kept separately: the longest window and the current minute. */
@@ -11,10 +16,13 @@ const ISOLATES_MAX = 10_000;
 const ISOLATE_ACTIVE_MINUTES = 5;
 /**
  * The most series. Millrace's own routes and services make at most some 4,400, whatever is requested: each route with all of
- * its statuses and all buckets of durations. Views times outcomes are a few hundred. Counts of further series are added to
+ * its statuses and all buckets of durations. Views times outcomes and buckets are a few hundred. Counts of further series are added to
  * `DROPPED` only.
  */
 export const SERIES_MAX = 8_000;
+
+/** The most series of which an exemplar is remembered, newest first. They are not saved: a trace is looked up soon or never. */
+const EXEMPLARS_MAX = 1_000;
 
 /** Values by the number of their series. */
 export type Counts = Map<number, number>;
@@ -34,23 +42,30 @@ export class CounterTally {
   readonly minutes = new Map<number, Counts>();
   /** Least recent first. */
   readonly isolates = new Map<string, KnownIsolate>();
+  /** The newest exemplar of each series, by its text; oldest first. */
+  readonly #exemplars = new Map<string, ExemplarSample>();
   #prunedMinute = Number.NEGATIVE_INFINITY;
 
+  get exemplars(): ExemplarSample[] {
+    return [...this.#exemplars.values()];
+  }
+
   /** Adds a batch. Returns false, and changes nothing, if it was added before. */
-  add({ isolate, n, counters, memoryBytes = 0 }: CounterBatch, minute: number): boolean {
+  add({ isolate, n, counters, memoryBytes = 0, exemplars = [] }: CounterBatch, minute: number): boolean {
     const known = this.isolates.get(isolate);
     if (known !== undefined && known.n >= n) return false;
     this.isolates.delete(isolate);
     this.isolates.set(isolate, { n, minute, memoryBytes });
     let dropped = 0;
     for (const sample of counters) {
-      const number = this.#numberOf(JSON.stringify([sample.name, sorted(sample.labels)]), SERIES_MAX);
+      const number = this.#numberOf(seriesText(sample), SERIES_MAX);
       if (number === undefined) dropped += sample.value;
       else this.#raise(number, sample.value, minute);
     }
     // `DROPPED` is outside the limit, so that dropped counts always have a series.
     const number = dropped > 0 ? this.#numberOf(JSON.stringify([DROPPED, {}]), SERIES_MAX + 1) : undefined;
     if (number !== undefined) this.#raise(number, dropped, minute);
+    for (const exemplar of exemplars) this.#note(exemplar);
     if (minute > this.#prunedMinute) this.#prune(minute);
     return true;
   }
@@ -85,6 +100,18 @@ export class CounterTally {
     return number;
   }
 
+  #note(exemplar: ExemplarSample): void {
+    const text = seriesText(exemplar);
+    // Only of series that are counted, so that a series beyond the limit has none either.
+    if (!this.series.has(text)) return;
+    this.#exemplars.delete(text);
+    this.#exemplars.set(text, exemplar);
+    for (const oldest of this.#exemplars.keys()) {
+      if (this.#exemplars.size <= EXEMPLARS_MAX) break;
+      this.#exemplars.delete(oldest);
+    }
+  }
+
   #raise(series: number, by: number, minute: number): void {
     let counts = this.minutes.get(minute);
     if (counts === undefined) {
@@ -104,6 +131,10 @@ export class CounterTally {
     }
     this.#prunedMinute = minute;
   }
+}
+
+function seriesText({ name, labels }: Pick<CounterSample, 'name' | 'labels'>): string {
+  return JSON.stringify([name, sorted(labels)]);
 }
 
 /** Sorts the labels, so that a series has one text whatever the order of its labels. */

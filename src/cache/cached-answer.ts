@@ -29,6 +29,8 @@ export interface CachedAnswer {
   readonly maxAgeS: number;
   /** The `seq` of the mirror that validated the entry or stamped its fill. */
   readonly judgedSeq: number;
+  /** Age of that mirror, in milliseconds: what was invalidated since then may be missing from a verified answer. */
+  readonly mirrorAgeMs: number;
   /** The clock's moment for this answer; undefined while the clock cannot be reached. */
   readonly token: string | undefined;
 }
@@ -78,6 +80,7 @@ export function answerFrom(
     ttlS: decision.ttlLeftS,
     maxAgeS: isVerified ? maxAgeForOthers(others) : 0,
     judgedSeq: clock.seq,
+    mirrorAgeMs: others.mirrorAgeMs,
     token: isVerified ? tokenOf(entry, clock) : undefined,
   };
 }

@@ -72,11 +72,16 @@ export interface ReadThroughPorts extends RefreshPorts {
   readonly random: () => number;
   /** Called after every read of the origin that was to fill an entry. */
   readonly filled?: (view: string, outcome: FillOutcome) => void;
+  /** Called after a read has refilled an entry that was invalidated. */
+  readonly refilled?: (view: string, content: RefillContent) => void;
   /** The span of the read. */
   readonly span?: Span;
 }
 
 export type FillOutcome = 'ok' | 'failed';
+
+/** Whether a refill of an invalidated entry had other content. If not, the invalidation was needless for it. */
+export type RefillContent = 'changed' | 'unchanged';
 
 /**
  * Answers from the nearest valid entry, else from the origin. The clock's mirror, made as fresh as the level demands,
@@ -255,8 +260,11 @@ async function fill(
     },
   ).then((flight) => kept(flight, request, ports));
   const forward = stale === undefined ? 'uri-miss' : 'stale';
-  const filled = ({ entry, storable, shared: collapsed }: Flight) =>
-    answer(entry, { hit: false, forward, stored: storable, collapsed, because }, request, ports, {});
+  const filled = ({ entry, storable, shared: collapsed }: Flight) => {
+    if (stale?.tags === 'invalidated' && !collapsed)
+      ports.refilled?.(request.view, entry.etag === stale.entry.etag ? 'unchanged' : 'changed');
+    return answer(entry, { hit: false, forward, stored: storable, collapsed, because }, request, ports, {});
+  };
   const standIn = standInOf(request, stale, time.now());
   if (standIn === undefined) return filled(await filling);
   const reading = request.deadline?.within(filling) ?? filling;

@@ -11,6 +11,7 @@ import {
   type Watched,
   type WatchedShards,
 } from '../features/seen-folds.ts';
+import type { Observation } from '../operations/observation.ts';
 import { systemTime } from '../platform/clock.ts';
 import type { connect } from '../storage/postgres/connect.ts';
 import { reflect } from '../storage/postgres/reflecting.ts';
@@ -73,7 +74,10 @@ export function watchShards(
 }
 
 /** As `watchShards`, for a request: a feature that is not ready asks for its backfill. */
-export function watchShardsIn(bound: AsOfSources, scope: RequestScope): Watched {
+export function watchShardsIn(
+  bound: AsOfSources & { readonly observation: Pick<Observation, 'featuresRead'> },
+  scope: RequestScope,
+): Watched {
   const keepAlive = (work: Promise<unknown>) => scope.keepAlive(work);
   const shards = shardsOf(bound);
   const noticing: WatchedShards = {
@@ -81,6 +85,7 @@ export function watchShardsIn(bound: AsOfSources, scope: RequestScope): Watched 
     read: async (...asked) => {
       const read = await shards.read(...asked);
       bound.isolate.backfills.notice(read.rows, bound.env, keepAlive);
+      bound.observation.featuresRead(asked[1], read.rows);
       return read;
     },
     readVersions: async (...asked) => {

@@ -1,10 +1,11 @@
 import type { Token } from '../cache/clock/clock.ts';
 import type { SyncAnswer, SyncRequest } from '../cache/clock/mirror.ts';
 import type { RegionHedge } from '../cache/clock/region-hedge.ts';
-import { clockAt } from '../cache/clock/wire.ts';
+import { clockAt, type RemoteClock } from '../cache/clock/wire.ts';
 import { hashesToInvalidate } from '../cache/entry.ts';
 import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
+import { countBytes, type Peer } from '../platform/peer.ts';
 import type { RequestPlace } from '../platform/regions.ts';
 import { databaseRegion } from './config.ts';
 import type { Env } from './env.ts';
@@ -26,6 +27,17 @@ export async function invalidateTags(env: ClockEnv, tags: readonly string[]): Pr
   }
 }
 
+/** A clock whose answers to syncs are counted in bytes. */
+function counted(peer: Peer, clock: RemoteClock): RemoteClock {
+  return {
+    sync: async (request) => {
+      const answer = await clock.sync(request);
+      countBytes(peer, answer.byteLength);
+      return answer;
+    },
+  };
+}
+
 export function clockUnavailable(cause?: unknown): Failure {
   return new Failure('clock_unavailable', 'The tag clock does not answer.', { retryAfterS: 1, cause });
 }
@@ -40,8 +52,8 @@ export async function syncFrom(
   const region = readerRegion(place, databaseRegion(env));
   return await regions.sync(
     region,
-    () => clockAt(regionalClock(env, region)).sync(request),
-    () => clockAt(rootClock(env)).sync(request),
+    () => clockAt(counted('regional-clock', regionalClock(env, region))).sync(request),
+    () => clockAt(counted('root-clock', rootClock(env))).sync(request),
     (forMs) => {
       const message =
         'A regional clock did not answer in time. This isolate asks the root clock instead for a while.';

@@ -66,8 +66,17 @@ function notingLineage(bound: BoundIsolate, scope: RequestScope): ReportLineage 
   return (facts) => noteLineage(bound, (work) => scope.keepAlive(work), facts, 0);
 }
 
-function deadLetters({ db }: BoundIsolate): Pick<BatchPorts<unknown>, 'keepDead' | 'isOutage'> {
-  return { keepDead: (letters) => keepDead(db, letters), isOutage };
+function deadLetters(
+  { db, observation }: BoundIsolate,
+  queue: string,
+): Pick<BatchPorts<unknown>, 'keepDead' | 'isOutage'> {
+  return {
+    keepDead: async (letters) => {
+      await keepDead(db, letters);
+      observation.deadLetters(queue, letters.length);
+    },
+    isOutage,
+  };
 }
 
 function eventsPorts(bound: BoundIsolate, scope: RequestScope, lane: Lane): EventsPorts {
@@ -79,7 +88,7 @@ function eventsPorts(bound: BoundIsolate, scope: RequestScope, lane: Lane): Even
     lane,
   };
   return {
-    ...deadLetters(bound),
+    ...deadLetters(bound, eventsQueueName(lane)),
     queue: eventsQueue(env, lane),
     probe: () => db.execute(sql`select 1`),
     store: (messages) =>
@@ -96,7 +105,7 @@ function changesPorts(bound: BoundIsolate, scope: RequestScope, lane: Lane): Cha
   const keepAlive = (work: Promise<unknown>) => scope.keepAlive(work);
   const report = notingLineage(bound, scope);
   return {
-    ...deadLetters(bound),
+    ...deadLetters(bound, changesQueueName(lane)),
     queue: changesQueue(env, lane),
     fold: (events) => {
       const of = processingSpan(changesQueueName(lane), events.length);
@@ -136,7 +145,7 @@ function eventsInTrace(
 function sinkPorts(bound: BoundIsolate): SinkPorts {
   const config = kafkaConfig(bound.env);
   const topic = config?.sinkTopic;
-  const ports = { ...deadLetters(bound), queue: bound.env.SINK };
+  const ports = { ...deadLetters(bound, 'millrace-sink'), queue: bound.env.SINK };
   if (config === undefined || topic === undefined)
     return { ...ports, produce: undefined, probe: async () => undefined };
   return {

@@ -7,6 +7,7 @@ import type { BoundIsolate } from './isolate.ts';
 import { startKafkaSources } from './kafka.ts';
 import { sweepRuns } from './lineage.ts';
 import { replaceLostChampions } from './lost-champions.ts';
+import { exportMetrics } from './metrics-export.ts';
 import { alerts, outboxRelay, trainingRuns } from './objects.ts';
 import type { RequestScope } from './request-scope.ts';
 import { wakeRollouts } from './rollouts.ts';
@@ -30,6 +31,7 @@ export async function runCron(bound: BoundIsolate, scope: RequestScope): Promise
   behind('alerts', alerts(env).wake());
   behind('rollout', wakeRollouts(bound));
   behind('feedback', tendFeedback(bound));
+  behind('metrics-export', exportMetrics(bound));
   behind(
     'skew',
     checkSkew(bound, (work) => scope.keepAlive(work)),

@@ -72,6 +72,7 @@ export interface Env {
   readonly OTEL_EXPORTER_OTLP_HEADERS?: string;
   readonly OTEL_EXPORTER_OTLP_PROTOCOL?: string;
   readonly OTEL_EXPORTER_OTLP_TIMEOUT?: string | number;
+  readonly OTEL_METRICS_EXPORTER?: string;
   readonly OTEL_TRACES_SAMPLER?: string;
   readonly OTEL_TRACES_SAMPLER_ARG?: string | number;
   readonly OTEL_SERVICE_NAME?: string;

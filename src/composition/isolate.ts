@@ -382,6 +382,7 @@ export class BoundIsolate implements ViewPorts {
       random: systemRandom,
       refreshing: this.#parts.refreshing,
       filled: this.observation.filled,
+      refilled: this.observation.refilled,
       span: this.span,
     };
   }

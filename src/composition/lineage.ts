@@ -16,6 +16,7 @@ export function noteLineage(
   facts: LineageFacts,
   pauseMs: number,
 ): void {
+  if (facts.prediction !== undefined) observation.predicted(facts.prediction);
   isolate.lineage.record(facts, {
     now: systemNow,
     keepAlive,

@@ -51,6 +51,7 @@ const Vars = z.object({
   OTEL_EXPORTER_OTLP_HEADERS: Pairs,
   OTEL_EXPORTER_OTLP_PROTOCOL: z.enum(PROTOCOLS).default('http/protobuf'),
   OTEL_EXPORTER_OTLP_TIMEOUT: z.coerce.number().int().min(100).max(EXPORT_MS_MAX).default(EXPORT_MS_DEFAULT),
+  OTEL_METRICS_EXPORTER: z.enum(['otlp', 'none']).default('none'),
   OTEL_TRACES_SAMPLER: z.enum(SAMPLERS).default('parentbased_traceidratio'),
   OTEL_TRACES_SAMPLER_ARG: z.coerce.number().min(0).max(1).default(SHARE_DEFAULT),
   OTEL_SERVICE_NAME: z.string().min(1).max(128).default('millrace'),
@@ -109,12 +110,17 @@ function newTracing(vars: z.output<typeof Vars>): Tracing {
   });
 }
 
+/** Where the metrics of all isolates are sent; undefined if they are not. */
+export function metricsReceiverOf(env: TracingEnv): Receiver | undefined {
+  const vars = parseVars(Vars, env);
+  return vars.OTEL_METRICS_EXPORTER === 'otlp' ? receiverOf(vars) : undefined;
+}
+
 function receiverOf(vars: z.output<typeof Vars>): Receiver | undefined {
   const { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint } = vars;
   if (endpoint === undefined) return undefined;
   return {
-    // The signal's path is added to the endpoint (OTLP exporter specification, "Endpoint URLs for OTLP/HTTP").
-    url: `${endpoint.replace(/\/+$/, '')}/v1/traces`,
+    endpoint,
     headers: vars.OTEL_EXPORTER_OTLP_HEADERS,
     protocol: vars.OTEL_EXPORTER_OTLP_PROTOCOL,
     deadlineMs: vars.OTEL_EXPORTER_OTLP_TIMEOUT,

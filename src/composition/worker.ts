@@ -1,5 +1,6 @@
 import type { Catalog } from '../define/catalog.ts';
 import { createApp } from '../gateway/app.ts';
+import { systemNow } from '../platform/clock.ts';
 import { countingBatch } from './backlog.ts';
 import { consume } from './consumers.ts';
 import { runCron } from './cron.ts';
@@ -17,7 +18,8 @@ export function appOf(isolate: Isolate) {
       const scope = new RequestScope(c.req.raw, c.executionCtx);
       return new RequestPorts(isolate.of(c.env, c).in(scope.span), scope);
     },
-    countRequest: (counted, request, env, ctx) => isolate.countingOf(env, request)?.requested(counted, ctx),
+    countRequest: (counted, request, env, ctx, exported) =>
+      isolate.countingOf(env, request)?.requested(counted, ctx, exported),
     traceRequest: (request, env, ctx, startedMs) => isolate.traceOf(env, request, ctx, startedMs),
   });
 }
@@ -29,7 +31,11 @@ export function createWorker(catalog: Catalog) {
     fetch: appOf(isolate).fetch,
 
     async queue(batch, env, ctx): Promise<void> {
-      await consume(countingBatch(batch, env), isolate.of(env), new RequestScope(undefined, ctx));
+      const bound = isolate.of(env);
+      const nowMs = systemNow();
+      const delaysMs = batch.messages.map(({ timestamp }) => nowMs - timestamp.getTime());
+      await consume(countingBatch(batch, env), bound, new RequestScope(undefined, ctx));
+      bound.observation.consumed(batch.queue, delaysMs, ctx);
     },
 
     async scheduled(_controller, env, ctx): Promise<void> {

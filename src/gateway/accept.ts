@@ -35,6 +35,19 @@ export function accepts(accept: string | null, types: readonly string[]): boolea
 }
 
 /**
+ * The media type that a client prefers (RFC 9110 §12.5.1). Of those that it likes equally, the first.
+ *
+ * @param types in lower case, without parameters.
+ */
+export function preferred<Type extends string>(
+  accept: string | null,
+  types: readonly [Type, ...Type[]],
+): Type {
+  const ranges = (accept ?? '*/*').toLowerCase().split(',').flatMap(rangeOf);
+  return types.reduce((best, type) => (weightOf(ranges, type) > weightOf(ranges, best) ? type : best));
+}
+
+/**
  * For routes that answer JSON alone.
  *
  * @throws Failure `not_acceptable`

@@ -1,19 +1,32 @@
-import { type CounterReport, type CounterSample, DROPPED, WINDOWS_MINUTES } from '../platform/counters.ts';
+import {
+  type CounterReport,
+  type CounterSample,
+  DROPPED,
+  type ExemplarSample,
+  WINDOWS_MINUTES,
+} from '../platform/counters.ts';
 import { DURATION_BOUNDS_MS, type DurationNames, UNBOUNDED } from '../platform/durations.ts';
-import { PEER_CALLS, PEER_DURATIONS } from '../platform/peer.ts';
+import { PEER_BYTES, PEER_CALLS, PEER_DURATIONS } from '../platform/peer.ts';
 import { SPANS } from '../platform/tracing/counts.ts';
 import { STREAM_CHECKS } from './alerts/stream-checks.ts';
 import { consistencyOf, PROBE_SAMPLES } from './consistency.ts';
 import { DEPRECATED_REQUESTS, withoutPrincipals } from './deprecations.ts';
 import { byView, CACHE_ANSWERS, CACHE_FILLS, ratioOf } from './hit-ratio.ts';
 import {
+  DEAD_LETTERS,
+  FEATURE_VALUES,
   LIMITED,
   LINEAGE_LOST,
   MODEL_PARITY,
   MODEL_RUNS,
+  PREDICTED_ITEMS,
+  PREDICTIONS,
+  QUEUE_DELAYS,
+  REFILLS,
   ROLLOUT_LOST,
   SERVED_LOGGED,
   SKEW_CHECKS,
+  STALENESS,
 } from './observation.ts';
 import { REQUEST_DURATIONS, REQUESTS } from './requests.ts';
 
@@ -29,6 +42,8 @@ interface MetricSeries {
   readonly suffix?: '_bucket' | '_count' | '_sum';
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
+  /** A recorded trace that the sample counts. The older format leaves it out. */
+  readonly exemplar?: Pick<ExemplarSample, 'traceId' | 'spanId' | 'value' | 'atMs'> | undefined;
 }
 
 /** Prometheus' text format, version 0.0.4. */
@@ -39,6 +54,12 @@ const COUNTER_HELP: Readonly<Record<string, string>> = {
   [CACHE_FILLS]:
     'Reads of the origin that fill the cache, background refreshes and warming included, by outcome.',
   [DEPRECATED_REQUESTS]: 'Requests of deprecated versions, by version.',
+  [REFILLS]: 'Refills of invalidated entries, by view and by whether the content had changed.',
+  [DEAD_LETTERS]: 'Messages or parts of them that were kept as dead letters, by queue.',
+  [FEATURE_VALUES]: 'Values of features that were read from shards, by entity and status.',
+  [PREDICTIONS]: 'Computed predictions, by model, source and why the model did not answer.',
+  [PREDICTED_ITEMS]: 'Items and rows that computed predictions have scored, by model.',
+  [PEER_BYTES]: 'Bytes of answers of the database and of syncs of the clock, by peer.',
   [DROPPED]: 'Counts that were dropped because there were too many series.',
   [MODEL_RUNS]: 'Runs of models, by model and by the tier that computed them: evaluator or runtime.',
   [MODEL_PARITY]: 'Runs of models that both tiers computed, by model and verdict: agrees or differs.',
@@ -58,6 +79,8 @@ const COUNTER_HELP: Readonly<Record<string, string>> = {
 const HISTOGRAMS: readonly (readonly [DurationNames, string])[] = [
   [REQUEST_DURATIONS, 'Time from the arrival of a request to the head of its answer, by method and route.'],
   [PEER_DURATIONS, 'Time of calls to other services and the database, whatever their outcome, by peer.'],
+  [STALENESS, 'Age of the mirror of the clock that validated answers from the cache, by view.'],
+  [QUEUE_DELAYS, 'Time that messages of a queue waited for a consumer, each delivery counted, by queue.'],
 ];
 /** Counters that are shown as a part of a histogram only. */
 const OF_HISTOGRAMS: ReadonlySet<string> = new Set(HISTOGRAMS.flatMap(([{ bucket, sum }]) => [bucket, sum]));
@@ -68,6 +91,7 @@ function histogramOf(
   { bucket, sum, histogram }: DurationNames,
   help: string,
   totals: readonly CounterSample[],
+  exemplars: readonly ExemplarSample[],
 ): Metric {
   const groups = new Map<
     string,
@@ -82,11 +106,18 @@ function histogramOf(
     if (le === undefined) group.ms = value;
     else group.counts.set(le, value);
   }
+  const traced = new Map(
+    exemplars.flatMap((one) => {
+      const { le, ...of } = one.labels;
+      return one.name === bucket ? [[JSON.stringify([sorted(of), le]), one] as const] : [];
+    }),
+  );
   const series = [...groups.values()].flatMap(({ labels, counts, ms }): MetricSeries[] => {
     let count = 0;
     const buckets = BOUNDS.map((le) => {
       count += counts.get(le) ?? 0;
-      return { suffix: '_bucket', labels: { ...labels, le }, value: count } as const;
+      const exemplar = traced.get(JSON.stringify([sorted(labels), le]));
+      return { suffix: '_bucket', labels: { ...labels, le }, value: count, exemplar } as const;
     });
     return [
       ...buckets,
@@ -111,31 +142,25 @@ export function metricsOf(report: CounterReport): Metric[] {
       series: totals.filter((sample) => sample.name === name),
     }),
   );
-  const histograms = HISTOGRAMS.map(([names, help]) => histogramOf(names, help, totals));
+  const histograms = HISTOGRAMS.map(([names, help]) =>
+    histogramOf(names, help, totals, report.exemplars ?? []),
+  );
   return [...counters, ...histograms.filter(({ series }) => series.length > 0), ...gaugesOf(report)];
 }
 
 function gaugesOf({ windows, isolates }: CounterReport): Metric[] {
   const each = <T>(make: (samples: readonly CounterSample[], window: string) => T[]): T[] =>
     WINDOWS_MINUTES.flatMap((minutes) => make(windows[minutes], `${minutes}m`));
-  const ratios = each((samples, window) => [
-    ...Object.entries(byView(samples)).map(([view, of]) => ({ labels: { view, window }, of })),
-    { labels: { window }, of: ratioOf(samples) },
-  ]);
+  const ofAll = each((samples, window) => [{ labels: { window }, of: ratioOf(samples) }]);
+  const ofViews = each((samples, window) =>
+    Object.entries(byView(samples)).map(([view, of]) => ({ labels: { view, window }, of })),
+  );
   const consistency = each((samples, window) => [{ labels: { window }, of: consistencyOf(samples) }]);
   return [
-    gauge(
-      'millrace_cache_hit_ratio',
-      'Answers from the cache over all answers; without the label view, over all views.',
-      ratios.flatMap(({ labels, of }) => (of.ratio === null ? [] : [{ labels, value: of.ratio }])),
-    ),
-    gauge(
-      'millrace_cache_tier_hit_ratio',
-      'Answers from one tier over all answers; without the label view, over all views.',
-      ratios.flatMap(({ labels, of }) =>
-        Object.entries(of.tiers).map(([tier, value]) => ({ labels: { ...labels, tier }, value })),
-      ),
-    ),
+    gauge('millrace_cache_hit_ratio', 'Answers from the cache over all answers.', ratios(ofAll)),
+    gauge('millrace_view_hit_ratio', 'The same of each view.', ratios(ofViews)),
+    gauge('millrace_cache_tier_hit_ratio', 'Answers from one tier over all answers.', tierRatios(ofAll)),
+    gauge('millrace_view_tier_hit_ratio', 'The same of each view.', tierRatios(ofViews)),
     gauge(
       'millrace_consistency_nines',
       'Nines of consistency of sampled answers; a lower bound if no sample was inconsistent.',
@@ -158,6 +183,26 @@ function gaugesOf({ windows, isolates }: CounterReport): Metric[] {
       { labels: {}, value: isolates.memoryBytes },
     ]),
   ];
+}
+
+function sorted(labels: CounterSample['labels']): [string, string][] {
+  return Object.entries(labels).toSorted(([a], [b]) => (a < b ? -1 : 1));
+}
+
+/** A ratio with the labels of its series. */
+interface LabelledRatio {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly of: ReturnType<typeof ratioOf>;
+}
+
+function ratios(found: readonly LabelledRatio[]): Metric['series'] {
+  return found.flatMap(({ labels, of }) => (of.ratio === null ? [] : [{ labels, value: of.ratio }]));
+}
+
+function tierRatios(found: readonly LabelledRatio[]): Metric['series'] {
+  return found.flatMap(({ labels, of }) =>
+    Object.entries(of.tiers).map(([tier, value]) => ({ labels: { ...labels, tier }, value })),
+  );
 }
 
 function gauge(name: string, help: string, series: Metric['series']): Metric {

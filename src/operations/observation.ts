@@ -1,11 +1,20 @@
 import type { CachedAnswer } from '../cache/cached-answer.ts';
 import { Probe, type ProbeContext, type ProbePorts } from '../cache/probe.ts';
-import type { FillOutcome, ReadRequest } from '../cache/read-through.ts';
+import type { FillOutcome, ReadRequest, RefillContent } from '../cache/read-through.ts';
+import type { FeatureRow } from '../define/feature-value.ts';
 import type { Now } from '../platform/clock.ts';
-import { type CounterBatch, CounterFlush, Counters } from '../platform/counters.ts';
+import {
+  BATCH_EXEMPLARS_MAX,
+  type CounterBatch,
+  CounterFlush,
+  type CounterSample,
+  Counters,
+} from '../platform/counters.ts';
+import { type DurationNames, Durations } from '../platform/durations.ts';
 import { drainPeerCalls } from '../platform/peer.ts';
 import type { Random } from '../platform/random.ts';
 import { drainSpanCounts } from '../platform/tracing/counts.ts';
+import type { Exemplar } from '../platform/tracing/request-trace.ts';
 import { PROBE_SAMPLES } from './consistency.ts';
 import { DeprecatedUse } from './deprecations.ts';
 import { CACHE_ANSWERS, CACHE_FILLS } from './hit-ratio.ts';
@@ -24,31 +33,43 @@ export interface AnswerLabels {
   readonly reason: string;
 }
 
+/** The answers of a view. */
+interface CountedAnswers {
+  readonly series: Map<string, { readonly labels: AnswerLabels; count: number }>;
+  /** How old the mirror of the clock was that validated each hit. */
+  readonly staleness: Durations;
+}
+
 /**
  * Counts answers by view and by how they were produced. It runs on every hit: a known series costs two map look-ups
  * and builds no text beyond its key.
  */
 export class AnswerCounts {
-  readonly #views = new Map<string, Map<string, { readonly labels: AnswerLabels; count: number }>>();
+  readonly #views = new Map<string, CountedAnswers>();
 
   record(view: string, answer: CachedAnswer): void {
-    let series = this.#views.get(view);
-    if (series === undefined) {
-      series = new Map();
-      this.#views.set(view, series);
+    let counted = this.#views.get(view);
+    if (counted === undefined) {
+      counted = { series: new Map(), staleness: new Durations() };
+      this.#views.set(view, counted);
     }
+    const { series, staleness } = counted;
+    if (answer.source.hit) staleness.add(answer.mirrorAgeMs);
     const key = keyOf(answer);
     const known = series.get(key);
     if (known === undefined) series.set(key, { labels: labelsOf(answer), count: 1 });
     else known.count += 1;
   }
 
-  /** Passes on the counts since the last call, and resets them. */
-  drain(take: (view: string, labels: AnswerLabels, count: number) => void): void {
-    for (const [view, series] of this.#views) {
-      for (const { labels, count } of series.values()) take(view, labels, count);
+  /** Passes on the counts since the last call, and resets them. @returns the staleness of the hits of each view. */
+  drain(take: (view: string, labels: AnswerLabels, count: number) => void): CounterSample[] {
+    const staleness: CounterSample[] = [];
+    for (const [view, counted] of this.#views) {
+      for (const { labels, count } of counted.series.values()) take(view, labels, count);
+      staleness.push(...counted.staleness.samples(STALENESS, { view }));
     }
     this.#views.clear();
+    return staleness;
   }
 }
 
@@ -77,6 +98,43 @@ export const ROLLOUT_LOST = 'millrace_rollout_lost_total';
 
 /** Served predictions of the share that is logged, by whether they were written. */
 export const SERVED_LOGGED = 'millrace_served_predictions_total';
+
+/** How old the clock's mirror was when it validated an answer from the cache: what the answer may lack at most. */
+export const STALENESS: DurationNames = {
+  bucket: 'millrace_cache_staleness_bucket_total',
+  sum: 'millrace_cache_staleness_ms_total',
+  histogram: 'millrace_cache_staleness_seconds',
+};
+
+/** Refills of invalidated entries, by whether the content had changed. */
+export const REFILLS = 'millrace_cache_refills_total';
+
+/** Time that messages waited in a queue until a consumer had them. */
+export const QUEUE_DELAYS: DurationNames = {
+  bucket: 'millrace_queue_delay_bucket_total',
+  sum: 'millrace_queue_delay_ms_total',
+  histogram: 'millrace_queue_delay_seconds',
+};
+
+/** Messages, or parts of them, that were kept as dead letters. */
+export const DEAD_LETTERS = 'millrace_dead_letters_total';
+
+/** Values of features that were read from shards, by entity and status. */
+export const FEATURE_VALUES = 'millrace_feature_values_total';
+
+/** Computed predictions, by what made them and why that is not the model. */
+export const PREDICTIONS = 'millrace_predictions_total';
+
+/** Items and rows that computed predictions have scored: by the predictions, the mean size of a batch. */
+export const PREDICTED_ITEMS = 'millrace_predicted_items_total';
+
+/** What is counted of a computed prediction. */
+export interface Predicted {
+  readonly model: string;
+  readonly source: string;
+  readonly degraded: string | null;
+  readonly items: number;
+}
 
 /** Requests that were refused because a budget was used up. */
 export const LIMITED = 'millrace_limited_total';
@@ -134,13 +192,19 @@ export class Observation {
     if (this.#random() < this.#share) this.#probe.sample(request, answer, context);
   }
 
-  /** Counts a request, and sends the counts if they are due. Call it for every request; it runs on every hit. */
+  /** Counts a request, with its span if that is exported, and sends the counts if they are due. Call it for every request; it runs on every hit. */
   requested(
     [method, route, status, startedMs]: RequestCount,
     ctx: { waitUntil(work: Promise<unknown>): void },
+    exported?: Exemplar,
   ): void {
     const nowMs = this.#now();
-    this.#requests.record(method, route, status, nowMs - startedMs);
+    const traced = exported && { traceId: exported.traceId, spanId: exported.spanId, atMs: nowMs };
+    this.#requests.record(method, route, status, nowMs - startedMs, traced);
+    this.#flushIfDue(nowMs, ctx);
+  }
+
+  #flushIfDue(nowMs: number, ctx: { waitUntil(work: Promise<unknown>): void }): void {
     if (nowMs >= this.#flush.dueAtMs)
       ctx.waitUntil(this.#flush.flush(nowMs, () => this.#drain(), this.#send));
   }
@@ -149,6 +213,43 @@ export class Observation {
   readonly filled = (view: string, outcome: FillOutcome): void => {
     this.#counters.add(CACHE_FILLS, { view, outcome });
   };
+
+  /** Counts a refill of an invalidated entry. */
+  readonly refilled = (view: string, content: RefillContent): void => {
+    this.#counters.add(REFILLS, { view, content });
+  };
+
+  /** Counts the messages of a batch by how long they waited, in milliseconds, and sends the counts if they are due. */
+  consumed(
+    queue: string,
+    delaysMs: readonly number[],
+    ctx: { waitUntil(work: Promise<unknown>): void },
+  ): void {
+    const delays = new Durations();
+    for (const delayMs of delaysMs) delays.add(Math.max(0, delayMs));
+    for (const { name, labels, value } of delays.samples(QUEUE_DELAYS, { queue }))
+      this.#counters.add(name, labels, value);
+    this.#flushIfDue(this.#now(), ctx);
+  }
+
+  /** Counts dead letters. */
+  readonly deadLetters = (queue: string, by: number): void => {
+    this.#counters.add(DEAD_LETTERS, { queue }, by);
+  };
+
+  /** Counts the values of some rows that were read from shards. */
+  featuresRead(entity: string, rows: readonly FeatureRow[]): void {
+    const counts = new Map<string, number>();
+    for (const row of rows)
+      for (const { status } of Object.values(row)) counts.set(status, (counts.get(status) ?? 0) + 1);
+    for (const [status, count] of counts) this.#counters.add(FEATURE_VALUES, { entity, status }, count);
+  }
+
+  /** Counts a computed prediction, and the items or rows that it scored. */
+  predicted({ model, source, degraded, items }: Predicted): void {
+    this.#counters.add(PREDICTIONS, { model, source, degraded: degraded ?? '' });
+    this.#counters.add(PREDICTED_ITEMS, { model }, items);
+  }
 
   /** Counts facts that lineage has lost. */
   readonly lineageLost = (what: string, reason: string, by: number): void => {
@@ -191,16 +292,19 @@ export class Observation {
   };
 
   #drain(): Omit<CounterBatch, 'isolate' | 'n'> {
-    this.#answers.drain((view, labels, count) =>
+    const staleness = this.#answers.drain((view, labels, count) =>
       this.#counters.add(CACHE_ANSWERS, { view, ...labels }, count),
     );
+    const exemplars = this.#requests.exemplars().slice(0, BATCH_EXEMPLARS_MAX);
     for (const { name, labels, value } of [
       ...this.#requests.drain(),
+      ...staleness,
       ...drainPeerCalls(),
       ...drainSpanCounts(),
       ...this.#deprecated.drain(),
     ])
       this.#counters.add(name, labels, value);
-    return { counters: this.#counters.drain(), memoryBytes: this.#memoryBytes() };
+    const counted = { counters: this.#counters.drain(), memoryBytes: this.#memoryBytes() };
+    return exemplars.length === 0 ? counted : { ...counted, exemplars };
   }
 }

@@ -1,5 +1,5 @@
-import type { CounterSample } from '../platform/counters.ts';
-import { durationNames, TimedOutcomes } from '../platform/durations.ts';
+import type { CounterSample, ExemplarSample } from '../platform/counters.ts';
+import { durationNames, TimedOutcomes, type TracedDuration } from '../platform/durations.ts';
 
 /** Requests, by method, route and status. */
 export const REQUESTS = 'millrace_http_requests_total';
@@ -21,8 +21,9 @@ export class RequestCounts {
    * @param route its path as the OpenAPI document has it, never the address of the request: the number of series is that of
    *   the routes.
    * @param ms from the arrival of the request to the head of its answer, in milliseconds.
+   * @param traced its trace, if that is exported.
    */
-  record(method: string, route: string, status: number, ms: number): void {
+  record(method: string, route: string, status: number, ms: number, traced?: TracedDuration): void {
     let routes = this.#methods.get(method);
     if (routes === undefined) {
       routes = new Map();
@@ -33,7 +34,14 @@ export class RequestCounts {
       counted = new TimedOutcomes();
       routes.set(route, counted);
     }
-    counted.add(status, ms);
+    counted.add(status, ms, traced);
+  }
+
+  /** The newest exported trace of each bucket of each route since the last `drain`. */
+  exemplars(): ExemplarSample[] {
+    return [...this.#methods].flatMap(([method, routes]) =>
+      [...routes].flatMap(([route, counted]) => counted.exemplars(REQUEST_DURATIONS, { method, route })),
+    );
   }
 
   /** The counts since the last call. */

@@ -10,6 +10,21 @@ export const CounterSample = z.object({
 });
 export type CounterSample = z.output<typeof CounterSample>;
 
+/** A recorded trace of a series: what an exemplar of OpenMetrics names. */
+export const ExemplarSample = z.object({
+  ...{ name: CounterSample.shape.name, labels: CounterSample.shape.labels },
+  traceId: z.string().regex(/^[\da-f]{32}$/),
+  spanId: z.string().regex(/^[\da-f]{16}$/),
+  /** In the unit of the metric: seconds. */
+  value: z.number().nonnegative(),
+  /** Milliseconds since the Unix epoch. */
+  atMs: z.number(),
+});
+export type ExemplarSample = z.output<typeof ExemplarSample>;
+
+/** The most exemplars of one isolate's batch: some 20 KB. Of the traces beyond it, metrics name none. */
+export const BATCH_EXEMPLARS_MAX = 100;
+
 /** The most series of one isolate's batch: views times outcomes, with a margin. */
 const BATCH_SERIES_MAX = 1_000;
 /** Counts that were dropped because there were too many series. */
@@ -22,6 +37,7 @@ export const CounterBatch = z.object({
   counters: z.array(CounterSample).max(BATCH_SERIES_MAX),
   /** Size of the isolate's memory tier, in bytes. */
   memoryBytes: z.int().nonnegative().optional(),
+  exemplars: z.array(ExemplarSample).max(BATCH_EXEMPLARS_MAX).optional(),
 });
 export type CounterBatch = z.output<typeof CounterBatch>;
 
@@ -41,6 +57,8 @@ export interface CounterReport {
   readonly totals: readonly CounterSample[];
   readonly windows: Readonly<Record<WindowMinutes, readonly CounterSample[]>>;
   readonly isolates: IsolateReport;
+  /** The newest exemplar of each series that has one. */
+  readonly exemplars?: readonly ExemplarSample[];
 }
 
 /** Counters of one isolate. The first count of a series creates it. */

@@ -1,4 +1,4 @@
-import type { CounterSample } from './counters.ts';
+import type { CounterSample, ExemplarSample } from './counters.ts';
 
 /**
  * Upper bounds of the buckets, in milliseconds; the last bucket has none. Among them are the 100 ms in which a model
@@ -27,24 +27,38 @@ export function durationNames(subject: string): DurationNames {
   };
 }
 
+/** The trace of a duration, and when it ended, in milliseconds since the Unix epoch. */
+export type TracedDuration = Pick<ExemplarSample, 'traceId' | 'spanId' | 'atMs'>;
+
 /** Durations by bucket, in whole milliseconds: the clock of workerd has no finer ones. */
-class Durations {
+export class Durations {
   readonly #buckets = new Array<number>(DURATION_BOUNDS_MS.length + 1).fill(0);
+  /** The newest recorded trace of each bucket. */
+  #traced: Map<number, TracedDuration & { readonly ms: number }> | undefined;
   #sumMs = 0;
 
-  add(ms: number): void {
+  add(ms: number, traced?: TracedDuration): void {
     let bucket = 0;
     while (ms > (DURATION_BOUNDS_MS[bucket] ?? Number.POSITIVE_INFINITY)) bucket += 1;
     this.#buckets[bucket] = (this.#buckets[bucket] ?? 0) + 1;
     this.#sumMs += ms;
+    if (traced === undefined) return;
+    this.#traced ??= new Map();
+    this.#traced.set(bucket, { ...traced, ms });
+  }
+
+  /** The newest recorded trace of each bucket, under the series that `samples` gives the bucket. */
+  exemplars({ bucket: name }: DurationNames, labels: CounterSample['labels']): ExemplarSample[] {
+    return [...(this.#traced ?? [])].map(([at, { ms, ...traced }]) => ({
+      ...{ name, labels: { ...labels, le: boundOf(at) }, value: Math.max(0, ms) / 1_000 },
+      ...traced,
+    }));
   }
 
   /** The counters of the buckets that are not empty, and of the sum. */
   samples({ bucket, sum }: DurationNames, labels: CounterSample['labels']): CounterSample[] {
     const buckets = this.#buckets.flatMap((value, at) => {
-      const bound = DURATION_BOUNDS_MS[at];
-      const le = bound === undefined ? UNBOUNDED : String(bound / 1_000);
-      return value === 0 ? [] : [{ name: bucket, labels: { ...labels, le }, value }];
+      return value === 0 ? [] : [{ name: bucket, labels: { ...labels, le: boundOf(at) }, value }];
     });
     return this.#sumMs === 0
       ? buckets
@@ -52,15 +66,28 @@ class Durations {
   }
 }
 
+/** The label of a bucket, in seconds. */
+function boundOf(bucket: number): string {
+  const bound = DURATION_BOUNDS_MS[bucket];
+  return bound === undefined ? UNBOUNDED : String(bound / 1_000);
+}
+
 /** Requests or calls of one kind: how each ended, and how long all of them took. */
 export class TimedOutcomes<Outcome extends string | number> {
   readonly #ended = new Map<Outcome, number>();
   readonly #durations = new Durations();
 
-  /** @param ms how long it took, in milliseconds. */
-  add(outcome: Outcome, ms: number): void {
+  /**
+   * @param ms how long it took, in milliseconds.
+   * @param traced its trace, if that is exported.
+   */
+  add(outcome: Outcome, ms: number, traced?: TracedDuration): void {
     this.#ended.set(outcome, (this.#ended.get(outcome) ?? 0) + 1);
-    this.#durations.add(ms);
+    this.#durations.add(ms, traced);
+  }
+
+  exemplars(durations: DurationNames, labels: CounterSample['labels']): ExemplarSample[] {
+    return this.#durations.exemplars(durations, labels);
   }
 
   /**

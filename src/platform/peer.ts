@@ -57,8 +57,13 @@ type Dependency = Peer | 'database';
 
 export type PeerOutcome = 'ok' | 'failed' | 'timeout';
 
+/** The counter of bytes that the database and the clocks answered. */
+export const PEER_BYTES = 'millrace_peer_received_bytes_total';
+
 /** Calls of this isolate since they were last drained. */
 const calls = new Map<Dependency, TimedOutcomes<PeerOutcome>>();
+/** Bytes of answers since they were last drained. */
+const bytes = new Map<Dependency, number>();
 
 /**
  * Calls a peer: within a deadline, counted, and with the failure that the peer has thrown. Every call to another service
@@ -116,7 +121,9 @@ export function drainPeerCalls(): CounterSample[] {
     counted.samples([PEER_CALLS, 'outcome'], PEER_DURATIONS, { peer }),
   );
   calls.clear();
-  return drained;
+  const received = [...bytes].map(([peer, value]) => ({ name: PEER_BYTES, labels: { peer }, value }));
+  bytes.clear();
+  return [...drained, ...received];
 }
 
 /**
@@ -131,6 +138,11 @@ export function countCall(peer: Dependency, outcome: PeerOutcome, ms: number): v
     calls.set(peer, counted);
   }
   counted.add(outcome, ms);
+}
+
+/** Counts the bytes of an answer. */
+export function countBytes(peer: Dependency, received: number): void {
+  bytes.set(peer, (bytes.get(peer) ?? 0) + received);
 }
 
 /** An error that has crossed an RPC is no longer of its class: a `Failure` is made again from its fields. */

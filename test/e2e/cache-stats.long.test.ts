@@ -52,7 +52,7 @@ describe('the statistics of the cache', () => {
       `millrace_cache_answers_total{outcome="hit",reason="",tier="memory",view="customer"} ${hits}\n`,
     );
     expect(text).toMatch(/^millrace_cache_fills_total\{outcome="ok",view="customer"\} [1-9]/m);
-    expect(text).toContain(`millrace_cache_hit_ratio{view="customer",window="60m"} ${hits / 120}\n`);
+    expect(text).toContain(`millrace_view_hit_ratio{view="customer",window="60m"} ${hits / 120}\n`);
   });
 
   it('need the key', async () => {

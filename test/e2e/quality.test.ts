@@ -130,7 +130,7 @@ describe('the quality of the data', () => {
       `millrace_quality_checks_total{dimension="validity",result="failed",rule="quantity_not_positive",type="${PURCHASE}"} 31\n`,
     );
     expect(text).toMatch(
-      /^millrace_quality_score\{dimension="completeness",type="shop.purchase.v1",window="1h"\} 0\.99/m,
+      /^millrace_quality_dimension_score\{dimension="completeness",type="shop.purchase.v1",window="1h"\} 0\.99/m,
     );
   });
 

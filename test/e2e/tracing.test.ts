@@ -1,7 +1,4 @@
-/**
- * Traces of the built worker, as a receiver of OTLP gets them: the one of this test, and where `jaeger` is in the path,
- * Jaeger (`tracing-jaeger.long.test.ts`).
- */
+/** Traces of the built worker, as a receiver of OTLP gets them in protobuf. */
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import {
@@ -21,7 +18,6 @@ beforeAll(async () => {
   stack = await startStack({
     OTEL_EXPORTER_OTLP_ENDPOINT: receiver.endpoint,
     OTEL_EXPORTER_OTLP_HEADERS: 'authorization=Basic%20c2VjcmV0, x-tenant = shop',
-    OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
     OTEL_EXPORTER_OTLP_TIMEOUT: '1000',
     OTEL_TRACES_SAMPLER_ARG: '0',
   });

@@ -181,7 +181,7 @@ export class Customers {
     const body = JSON.stringify(shownOf(customer, Number(read.rows[0]?.['purchases_365d']?.value ?? 0)));
     const { epoch, seq } = follower.mirror.clock;
     const entry = { body, etag: '', tagHashes: [], epoch, stamp: seq, fillMs: 0, filledAt: 0 };
-    const times = { ageS: 0, ttlS: 0, maxAgeS: 0, judgedSeq: seq };
+    const times = { ageS: 0, ttlS: 0, maxAgeS: 0, judgedSeq: seq, mirrorAgeMs: 0 };
     const token = read.token === undefined ? undefined : formatToken(read.token);
     const isHit = read.missed === 0;
     const source = isHit

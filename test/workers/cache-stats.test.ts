@@ -34,6 +34,18 @@ it('counts a batch once, however often it is sent, and adds up what several isol
   expect(windows[60]).toEqual(totals);
 });
 
+it('has the newest exemplar of each series that it counts, and of no other', async () => {
+  const object = stats('exemplars');
+  const exemplar = (traceId: string, view = 'product') => {
+    const { name, labels } = counted(1, view);
+    return { name, labels, traceId: traceId.repeat(32), spanId: 'b'.repeat(16), value: 0.1, atMs: 1 };
+  };
+  await object.flush({ isolate: 'a', n: 1, counters: [counted(1)], exemplars: [exemplar('1')] });
+  const exemplars = [exemplar('2'), exemplar('3', 'unknown')];
+  await object.flush({ isolate: 'a', n: 2, counters: [counted(1)], exemplars });
+  expect((await object.report()).exemplars).toEqual([exemplar('2')]);
+});
+
 it('keeps its counts over an eviction', async () => {
   await stats('evicted').flush({ isolate: 'a', n: 1, counters: [counted(3)] });
   await evictDurableObject(stats('evicted'));

@@ -2,6 +2,7 @@ import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import { consistencyOf } from '../../operations/consistency.ts';
 import { cacheReportOf } from '../../operations/hit-ratio.ts';
 import { METRICS_CONTENT_TYPE, metricsOf, metricsText } from '../../operations/metrics.ts';
+import { OPEN_METRICS_CONTENT_TYPE, openMetricsText } from '../../operations/open-metrics.ts';
 import { type PipelineReport, pipelineMetricsOf } from '../../operations/pipeline-metrics.ts';
 import { qualityMetricsOf } from '../../operations/quality/metrics.ts';
 import { qualityReportOf } from '../../operations/quality/report.ts';
@@ -10,6 +11,7 @@ import type { PartitionReport } from '../../pipeline/kafka/report.ts';
 import type { QualityCounts } from '../../pipeline/quality/windows.ts';
 import { withTimeout } from '../../platform/clock.ts';
 import { type CounterReport, WINDOWS_MINUTES } from '../../platform/counters.ts';
+import { preferred } from '../accept.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { json, keySecurity, problem } from '../openapi.ts';
 
@@ -38,6 +40,10 @@ const CacheStats = z
   })
   .openapi('CacheStats');
 
+/** The media types of the two formats. */
+const TEXT = 'text/plain';
+const OPEN_METRICS = 'application/openmetrics-text';
+
 /** The longest time that a scrape waits for a part of the pipeline, in milliseconds. */
 const PART_TIMEOUT_MS = 2_000;
 
@@ -62,11 +68,15 @@ export function registerMetrics(
     method: 'get',
     path: '/metrics',
     operationId: 'getMetrics',
-    summary: "Shows counters and gauges in Prometheus' text format",
+    summary: "Shows counters, gauges and histograms in Prometheus' text format, or in that of OpenMetrics",
     tags: ['operations'],
     security: keySecurity,
     responses: {
-      200: { description: 'Version 0.0.4 of the format.', content: { 'text/plain': { schema: z.string() } } },
+      200: {
+        description:
+          'Version 0.0.4 of the format. Where the client prefers OpenMetrics 1.0.0, buckets of histograms name traces.',
+        content: { [TEXT]: { schema: z.string() }, [OPEN_METRICS]: { schema: z.string() } },
+      },
       503: problem('The counters do not answer.'),
     },
   });
@@ -84,8 +94,12 @@ export function registerMetrics(
         qualityReportOf(quality, gateway.catalog.eventTypes),
         quality.totals,
       );
-      const text = metricsText([...metricsOf(report), ...ofQuality, ...pipelineMetricsOf(pipeline)]);
-      return c.body(text, 200, { 'content-type': METRICS_CONTENT_TYPE, 'cache-control': 'no-store' });
+      const metrics = [...metricsOf(report), ...ofQuality, ...pipelineMetricsOf(pipeline)];
+      const isOpen = preferred(c.req.header('accept') ?? null, [TEXT, OPEN_METRICS]) === OPEN_METRICS;
+      return c.body(isOpen ? openMetricsText(metrics) : metricsText(metrics), 200, {
+        ...{ 'cache-control': 'no-store', vary: 'Accept' },
+        'content-type': isOpen ? OPEN_METRICS_CONTENT_TYPE : METRICS_CONTENT_TYPE,
+      });
     },
   );
 

@@ -11,15 +11,17 @@ export const QUALITY_CHECKS = 'millrace_quality_checks_total';
 /** The totals since the first count, and the scores of each window. */
 export function qualityMetricsOf(report: QualityReport, totals: Tallies): Metric[] {
   const windows = Object.entries(report.windows);
-  const scores = windows.flatMap(([window, { score, types }]): Series[] => [
-    ...series({ window }, score),
-    ...Object.entries(types).flatMap(([type, scored]) => [
-      ...series({ type, window }, scored.score),
-      ...Object.entries(scored.dimensions).flatMap(([dimension, own]) =>
-        series({ dimension, type, window }, own.score),
+  const scores = windows.flatMap(([window, { score }]) => series({ window }, score));
+  const ofTypes = windows.flatMap(([window, { types }]) =>
+    Object.entries(types).flatMap(([type, { score }]) => series({ type, window }, score)),
+  );
+  const ofDimensions = windows.flatMap(([window, { types }]) =>
+    Object.entries(types).flatMap(([type, { dimensions }]) =>
+      Object.entries(dimensions).flatMap(([dimension, { score }]) =>
+        series({ dimension, type, window }, score),
       ),
-    ]),
-  ]);
+    ),
+  );
   const shifts = windows.flatMap(([window, { types }]) =>
     Object.entries(types).flatMap(([type, { rules }]) =>
       rules.flatMap(({ rule, shift }) => series({ rule, type, window }, shift?.psi ?? null)),
@@ -32,9 +34,21 @@ export function qualityMetricsOf(report: QualityReport, totals: Tallies): Metric
     ...totalsOf(totals),
     {
       name: 'millrace_quality_score',
-      help: 'Score of the data, 0 to 1: of a dimension of an event type, of a type, or, without these labels, of all.',
+      help: 'Score of the data of all event types, 0 to 1.',
       type: 'gauge',
       series: scores,
+    },
+    {
+      name: 'millrace_quality_type_score',
+      help: 'Score of the data of an event type, 0 to 1.',
+      type: 'gauge',
+      series: ofTypes,
+    },
+    {
+      name: 'millrace_quality_dimension_score',
+      help: 'Score of a dimension of the data of an event type, 0 to 1.',
+      type: 'gauge',
+      series: ofDimensions,
     },
     {
       name: 'millrace_quality_gate_passed',

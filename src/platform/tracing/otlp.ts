@@ -9,10 +9,10 @@ import type { FinishedSpan } from './trace.ts';
 export const PROTOCOLS = ['http/protobuf', 'http/json'] as const;
 export type Protocol = (typeof PROTOCOLS)[number];
 
-/** Where traces are sent. */
+/** Where traces and metrics are sent. */
 export interface Receiver {
-  /** The URL of traces: `…/v1/traces`. */
-  readonly url: string;
+  /** Its base URL; the path of the signal, such as `/v1/traces`, is added. */
+  readonly endpoint: string;
   /** Headers of each export, such as credentials. */
   readonly headers: Readonly<Record<string, string>>;
   readonly protocol: Protocol;
@@ -46,41 +46,47 @@ const SCOPE = { name: 'millrace', version: VERSION };
 /** The status codes after which an export may be repeated (OTLP 1.x, "OTLP/HTTP Response", retryable). */
 const RETRYABLE: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
-/** Sends spans over OTLP/HTTP. It never rejects. */
+/** Sends a serialized export of a signal over OTLP/HTTP. It never rejects. */
+export async function sendExport(
+  { endpoint, headers, protocol, deadlineMs }: Omit<Receiver, 'resource'>,
+  signal: 'traces' | 'metrics',
+  body: Uint8Array | undefined,
+): Promise<Pick<Exported, 'outcome'> & { readonly answer?: Uint8Array }> {
+  if (body === undefined) return { outcome: 'refused' };
+  try {
+    const sent = async () => {
+      const response = await fetch(`${endpoint.replace(/\/+$/, '')}/v1/${signal}`, {
+        method: 'POST',
+        headers: { ...headers, 'content-type': SERIALIZERS[protocol].contentType },
+        body: new Uint8Array(body),
+        signal: AbortSignal.timeout(deadlineMs),
+      });
+      return { response, answer: new Uint8Array(await response.arrayBuffer()) };
+    };
+    const late = () => new Error('The receiver did not answer in time.');
+    const { response, answer } = await withTimeout(sent(), deadlineMs, late);
+    if (RETRYABLE.has(response.status)) return { outcome: 'unavailable' };
+    return response.ok ? { outcome: 'taken', answer } : { outcome: 'refused' };
+  } catch {
+    return { outcome: 'unavailable' };
+  }
+}
+
+/** Sends spans. It never rejects. */
 export function otlpSender({
-  url,
-  headers,
-  protocol,
-  deadlineMs,
   resource: attributes,
+  ...receiver
 }: Receiver): (spans: readonly FinishedSpan[]) => Promise<Exported> {
-  const { serializer, contentType } = SERIALIZERS[protocol];
+  const { serializer } = SERIALIZERS[receiver.protocol];
   const resource = {
     attributes,
     merge: () => resource,
     getRawAttributes: () => [],
   } as Serializable['resource'];
   return async (spans) => {
-    try {
-      const body = serializer.serializeRequest(spans.map((span) => serializable(span, resource)));
-      if (body === undefined) return { outcome: 'refused' };
-      const sent = async () => {
-        const response = await fetch(url, {
-          method: 'POST',
-          headers: { ...headers, 'content-type': contentType },
-          body,
-          signal: AbortSignal.timeout(deadlineMs),
-        });
-        return { response, answer: new Uint8Array(await response.arrayBuffer()) };
-      };
-      const late = () => new Error('The receiver of traces did not answer in time.');
-      const { response, answer } = await withTimeout(sent(), deadlineMs, late);
-      if (RETRYABLE.has(response.status)) return { outcome: 'unavailable' };
-      if (!response.ok) return { outcome: 'refused' };
-      return { outcome: 'taken', refused: refusedIn(answer, serializer) };
-    } catch {
-      return { outcome: 'unavailable' };
-    }
+    const body = serializer.serializeRequest(spans.map((span) => serializable(span, resource)));
+    const { outcome, answer } = await sendExport(receiver, 'traces', body);
+    return answer === undefined ? { outcome } : { outcome, refused: refusedIn(answer, serializer) };
   };
 }
 

@@ -2,7 +2,7 @@ import { neon, neonConfig } from '@neondatabase/serverless';
 import { drizzle, type NeonHttpClient, type NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import { systemNow } from '../../platform/clock.ts';
 import { Failure } from '../../platform/failure.ts';
-import { countCall } from '../../platform/peer.ts';
+import { countBytes, countCall } from '../../platform/peer.ts';
 import { NO_SPAN, type Span } from '../../platform/tracing/span.ts';
 import { decodeUtf8 } from '../../platform/utf8.ts';
 
@@ -61,6 +61,7 @@ async function fetchAnswer(input: string, { span: parent = NO_SPAN, ...init }: S
       count(isTimeout(cause) ? 'timeout' : 'failed');
       return lost(cause);
     });
+    countBytes('database', bytes.byteLength);
     // 400 is an error of a statement, which the database has answered.
     if (response.status === 400) span.set({ 'db.response.status_code': '400' });
     count(response.ok || response.status === 400 ? 'ok' : 'failed');

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import * as z from 'zod';
+import { decodeExport } from './otlp-protobuf.ts';
 
 const Value = z.object({
   stringValue: z.string().optional(),
@@ -45,7 +46,7 @@ export interface OtlpReceiver extends AsyncDisposable {
   readonly exports: number;
 }
 
-/** A receiver of OTLP/HTTP in JSON, which keeps what it is sent. */
+/** A receiver of OTLP/HTTP in both formats, which keeps what it is sent. */
 export async function startReceiver(): Promise<OtlpReceiver> {
   const spans: ReceivedSpan[] = [];
   const state: { mode: OtlpReceiver['mode']; exports: number; headers: OtlpReceiver['headers'] } = {
@@ -62,9 +63,13 @@ export async function startReceiver(): Promise<OtlpReceiver> {
         response.writeHead(state.mode === 'busy' ? 503 : 400).end();
         return;
       }
-      const { resourceSpans } = Export.parse(JSON.parse(Buffer.concat(chunks).toString('utf8')));
+      const body = Buffer.concat(chunks);
+      const isJson = request.headers['content-type'] === 'application/json';
+      const { resourceSpans } = Export.parse(isJson ? JSON.parse(body.toString('utf8')) : decodeExport(body));
       for (const { scopeSpans } of resourceSpans) for (const scope of scopeSpans) spans.push(...scope.spans);
-      response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
+      // An empty message says that all spans were taken.
+      if (isJson) response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
+      else response.writeHead(200, { 'content-type': 'application/x-protobuf' }).end();
     });
   });
   server.listen(0, '127.0.0.1');

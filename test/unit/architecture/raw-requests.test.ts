@@ -71,6 +71,7 @@ const MAY: Readonly<Record<string, Reason>> = {
   'test/e2e/feast/push.long.test.ts': 'foreign',
   'test/e2e/kafka-bytes.long.test.ts': 'foreign',
   'test/e2e/monitoring.long.test.ts': 'foreign',
+  'test/e2e/prometheus.long.test.ts': 'foreign',
   'test/e2e/sdks/javascript.ts': 'foreign',
   'test/e2e/sdks/sdks.long.test.ts': 'foreign',
 };

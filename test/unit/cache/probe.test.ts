@@ -80,6 +80,7 @@ async function hitOf(value: string, over: Partial<CachedAnswer> = {}): Promise<C
     ttlS: 1,
     maxAgeS: 0,
     judgedSeq: 0,
+    mirrorAgeMs: 0,
     token: 'e.0',
     ...over,
   };

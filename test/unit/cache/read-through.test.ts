@@ -41,6 +41,19 @@ describe('read-through', () => {
     expect(answer.entry.body).toBe('"v2"');
   });
 
+  it('tells whether a refill of an invalidated entry had other content', async () => {
+    const refills: string[] = [];
+    const one = { ...world.isolate(), refilled: (_: string, content: string) => void refills.push(content) };
+    await world.read(one);
+    world.invalidate('product:1');
+    await world.read(one, { level: 'strong' });
+    expect(refills).toEqual(['unchanged']);
+    world.invalidate('product:1');
+    world.value = 'v2';
+    await world.read(one, { level: 'strong' });
+    expect(refills).toEqual(['unchanged', 'changed']);
+  });
+
   it('lets a bounded read see an invalidation once the bound has passed', async () => {
     const one = world.isolate();
     await world.read(one);

@@ -5,7 +5,7 @@ import { AnswerCounts, type AnswerLabels, labelsOf } from '../../../src/operatio
 
 const entry = { body: '{}', etag: '"e"', tagHashes: [], epoch: 'e', stamp: 0, filledAt: 0 };
 function answerOf(source: CachedAnswer['source'], unverified?: CachedAnswer['unverified']): CachedAnswer {
-  const freshness = { ageS: 0, ttlS: 0, maxAgeS: 0, judgedSeq: 0, token: undefined };
+  const freshness = { ageS: 0, ttlS: 0, maxAgeS: 0, judgedSeq: 0, mirrorAgeMs: 0, token: undefined };
   return { entry, source, unverified, ...freshness };
 }
 const hit = (tier: 'memory' | 'colo' | 'kv', stale = false) => ({ hit: true, tier, stale }) as const;

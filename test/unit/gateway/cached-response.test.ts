@@ -32,6 +32,7 @@ const answer: fc.Arbitrary<CachedAnswer> = fc.record({
   ttlS: fc.integer({ min: 0, max: 1 }),
   maxAgeS: fc.integer({ min: 0, max: 1 }),
   judgedSeq: fc.constant(0),
+  mirrorAgeMs: fc.constant(0),
   token: fc.constantFrom(undefined, 'e.1', 'e.2'),
 });
 
@@ -75,7 +76,7 @@ it('keeps the headers of a busy answer while others pass by, and no more than tw
   const at = (etag: string): CachedAnswer => ({
     entry: { body: '{}', etag, tagHashes: [], epoch: 'e', stamp: 0, filledAt: 0 },
     source: { hit: true, tier: 'memory', stale: false },
-    ...{ unverified: undefined, ageS: 0, ttlS: 300, maxAgeS: 1, judgedSeq: 0, token: 'e.1' },
+    ...{ unverified: undefined, ageS: 0, ttlS: 300, maxAgeS: 1, judgedSeq: 0, mirrorAgeMs: 0, token: 'e.1' },
   });
   const made = vi.spyOn(globalThis, 'Headers');
   responses.of(at('"busy"'), request, 0);
@@ -93,7 +94,7 @@ describe('the headers that name and guard an answer', () => {
   const at = (changed: Partial<CachedAnswer>): CachedAnswer => ({
     entry: { body: '{}', etag: '"1"', tagHashes: [], epoch: 'e', stamp: 0, filledAt: 0 },
     source: { hit: true, tier: 'memory', stale: false },
-    ...{ unverified: undefined, ageS: 0, ttlS: 300, maxAgeS: 1, judgedSeq: 0, token: 'e.1' },
+    ...{ unverified: undefined, ageS: 0, ttlS: 300, maxAgeS: 1, judgedSeq: 0, mirrorAgeMs: 0, token: 'e.1' },
     ...changed,
   });
   const memory = { hit: true, tier: 'memory', stale: false } as const;

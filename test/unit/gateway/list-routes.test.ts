@@ -113,7 +113,7 @@ const views: ViewPorts = {
       filledAt: 0,
     };
     const source = { hit: false, forward: 'uri-miss', stored: false, collapsed: false } as const;
-    const times = { ageS: 0, ttlS: 0, maxAgeS: 0, judgedSeq: 0 };
+    const times = { ageS: 0, ttlS: 0, maxAgeS: 0, judgedSeq: 0, mirrorAgeMs: 0 };
     return { entry, source, unverified: undefined, token: undefined, ...times };
   },
 };

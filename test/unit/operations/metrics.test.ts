@@ -161,13 +161,13 @@ describe('the text for Prometheus', () => {
     expect(
       valueOfSeries(CACHE_ANSWERS, { view: 'product', outcome: 'hit', tier: 'memory', reason: '' }),
     ).toBe(9);
-    expect(valueOfSeries('millrace_cache_hit_ratio', { view: 'product', window: '5m' })).toBe(0.9);
+    expect(valueOfSeries('millrace_view_hit_ratio', { view: 'product', window: '5m' })).toBe(0.9);
     expect(valueOfSeries('millrace_cache_hit_ratio', { window: '60m' })).toBe(0.9);
     expect(valueOfSeries('millrace_consistency_nines', { window: '1m' })).toBe(1);
     expect(valueOfSeries('millrace_consistency_samples', { window: '60m' })).toBe(10);
     expect(valueOfSeries('millrace_consistency_inconsistent', { window: '60m' })).toBe(0);
     const memory = { view: 'product', window: '1m', tier: 'memory' };
-    expect(valueOfSeries('millrace_cache_tier_hit_ratio', memory)).toBe(0.9);
+    expect(valueOfSeries('millrace_view_tier_hit_ratio', memory)).toBe(0.9);
     expect(valueOfSeries('millrace_isolates', {})).toBe(3);
     expect(valueOfSeries('millrace_cache_memory_bytes', {})).toBe(4_096);
   });

@@ -45,6 +45,7 @@ class World {
       ttlS: 300,
       maxAgeS: 0,
       judgedSeq: stamp,
+      mirrorAgeMs: 0,
       token: undefined,
     };
   }

@@ -15,11 +15,11 @@ const ISOLATES_MAX = 10_000;
 /** An isolate that has been silent for longer than this does not count as active, in minutes. */
 const ISOLATE_ACTIVE_MINUTES = 5;
 /**
- * The most series. Millrace's own routes and services make at most some 4,400, whatever is requested: each route with all of
+ * The most series. Millrace's own routes and services make at most some 5,100, whatever is requested: each route with all of
  * its statuses and all buckets of durations. Views times outcomes and buckets are a few hundred. Counts of further series are added to
  * `DROPPED` only.
  */
-export const SERIES_MAX = 8_000;
+export const SERIES_MAX = 9_000;
 
 /** The most series of which an exemplar is remembered, newest first. They are not saved: a trace is looked up soon or never. */
 const EXEMPLARS_MAX = 1_000;

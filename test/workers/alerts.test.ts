@@ -248,3 +248,19 @@ describe('notices', () => {
     });
   });
 });
+
+it('lists incidents page by page, the newest first, and by state', async () => {
+  const ports = new Ports();
+  await watching('pages', ports, async (object) => {
+    for (const title of ['a', 'b', 'c', 'd', 'e'])
+      await object.openIncident({ title, severity: 'ticket', text: '' }, 'key:a');
+    await object.actOnIncident(2, { do: 'resolve', text: '' }, 'key:a');
+    const ids = async (filter: Parameters<Alerts['incidents']>[0]) =>
+      (await object.incidents(filter)).map(({ id }) => id);
+    expect(await ids({ limit: 2 })).toEqual([5, 4]);
+    expect(await ids({ limit: 2, before: 4 })).toEqual([3, 2]);
+    expect(await ids({ limit: 2, before: 2 })).toEqual([1]);
+    expect(await ids({ limit: 9, state: 'open' })).toEqual([5, 4, 3, 1]);
+    expect(await object.actOnIncident(9, { do: 'acknowledge' }, 'key:a')).toBeNull();
+  });
+});

@@ -1,4 +1,4 @@
-/** `npm run page`: builds the scripts and the style of the pages at `/` and `/models` after a change in `src/gateway/page/browser`. */
+/** `npm run page`: builds the scripts and the style of the pages for people after a change in `src/gateway/page/browser`. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ASSETS, assetsModule } from './page/assets.ts';

@@ -35,4 +35,13 @@ export const MIGRATIONS: readonly Migration[] = [
       from minutes m join series s on s.text = m.series group by m.minute`);
     for (const table of ['isolates', 'totals', 'minutes']) sql.exec(`drop table ${table}`);
   },
+  // Sums of ten minutes and of three hours, for dashboards.
+  (sql) => {
+    sql.exec(`create table rolled (
+      width integer not null,
+      bucket integer not null,
+      counts text not null,
+      primary key (width, bucket)
+    ) without rowid`);
+  },
 ];

@@ -1,4 +1,5 @@
 import { DurableObject } from 'cloudflare:workers';
+import { type SeriesAnswer, SeriesQuestion } from '../../src/operations/series.ts';
 import { systemNow } from '../../src/platform/clock.ts';
 import { CounterBatch, type CounterReport, type CounterSample } from '../../src/platform/counters.ts';
 import { PacedSave, SAVE_EVERY_MS } from '../paced-save.ts';
@@ -30,6 +31,11 @@ export class CacheStats extends DurableObject {
   /** All counts since the first one. */
   async totals(): Promise<CounterSample[]> {
     return this.#store.totals();
+  }
+
+  /** Counts over time. Reads one row for each block of the range: at most 400. */
+  async series(question: SeriesQuestion): Promise<SeriesAnswer> {
+    return this.#store.over(SeriesQuestion.parse(question), minuteNow());
   }
 
   async report(): Promise<CounterReport> {

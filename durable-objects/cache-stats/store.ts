@@ -1,5 +1,11 @@
 import * as z from 'zod';
 import {
+  SERIES_RANGES,
+  type SeriesAnswer,
+  type SeriesQuestion,
+  SeriesSum,
+} from '../../src/operations/series.ts';
+import {
   type CounterBatch,
   CounterSample,
   type ExemplarSample,
@@ -7,10 +13,10 @@ import {
 } from '../../src/platform/counters.ts';
 import { migrate } from '../sqlite-migrations.ts';
 import { MIGRATIONS } from './migrations.ts';
+import { CounterRollups, SavedCounts } from './rollups.ts';
 import { CounterTally, type Counts, MINUTES_KEPT } from './tally.ts';
 
 const Series = z.tuple([CounterSample.shape.name, CounterSample.shape.labels]);
-const SavedCounts = z.array(z.tuple([z.int(), z.int()]));
 const SavedIsolates = z.array(z.tuple([z.string(), z.int(), z.int(), z.int()]));
 
 /**
@@ -21,8 +27,9 @@ const SavedIsolates = z.array(z.tuple([z.string(), z.int(), z.int(), z.int()]));
 export class CounterStore {
   readonly #storage: DurableObjectStorage;
   readonly #tally = new CounterTally();
-  /** The text of each series; its number is its position and one. */
-  readonly #texts: string[] = [];
+  readonly #rollups: CounterRollups;
+  /** Name and labels of each series; its number is its position and one. */
+  readonly #series: z.output<typeof Series>[] = [];
   /** The number of series that are saved. */
   #savedSeries: number;
   /** The minutes whose counts have changed since they were saved. */
@@ -32,6 +39,7 @@ export class CounterStore {
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
     migrate(storage, MIGRATIONS);
+    this.#rollups = new CounterRollups(storage);
     this.#load();
     this.#savedSeries = this.#tally.series.size;
   }
@@ -64,6 +72,7 @@ export class CounterStore {
         ...[id, known.n, known.minute, known.memoryBytes],
       ]);
       this.#put('isolates', isolates);
+      this.#rollups.roll(newest);
       if (newest > this.#prunedMinute)
         sql.exec('delete from counted_minutes where minute <= ?', newest - MINUTES_KEPT);
     });
@@ -83,6 +92,24 @@ export class CounterStore {
 
   get exemplars(): ExemplarSample[] {
     return this.#tally.exemplars;
+  }
+
+  /** The counts of a range of time, by its steps. */
+  over(question: SeriesQuestion, minute: number): SeriesAnswer {
+    const sum = new SeriesSum(question, minute);
+    const { stepMinutes } = SERIES_RANGES[question.range];
+    const spans = this.#rollups.spans(stepMinutes, sum.firstMinute);
+    // Minutes that a block has already are left out, unless the steps are minutes themselves.
+    const since = stepMinutes === 1 ? 0 : this.#rollups.fineTo;
+    for (const [counted, counts] of this.#tally.minutes)
+      if (counted >= since) spans.push({ minute: counted, counts: [...counts] });
+    const known = this.#known();
+    for (const { minute: counted, counts } of spans)
+      for (const [number, value] of counts) {
+        const [name, labels] = known[number - 1] ?? ['', {}];
+        sum.add(counted, name, labels, value);
+      }
+    return sum.answer();
   }
 
   isolates(minute: number): IsolateReport {
@@ -118,10 +145,17 @@ export class CounterStore {
   }
 
   #samples(counts: Counts): CounterSample[] {
-    for (const text of [...this.#tally.series.keys()].slice(this.#texts.length)) this.#texts.push(text);
+    const known = this.#known();
     return [...counts].map(([number, value]) => {
-      const [name, labels] = Series.parse(JSON.parse(this.#texts[number - 1] ?? ''));
+      const [name, labels] = known[number - 1] ?? ['', {}];
       return { name, labels, value };
     });
+  }
+
+  /** Parses the texts of series that came since the last call. */
+  #known(): readonly z.output<typeof Series>[] {
+    for (const text of [...this.#tally.series.keys()].slice(this.#series.length))
+      this.#series.push(Series.parse(JSON.parse(text)));
+    return this.#series;
   }
 }

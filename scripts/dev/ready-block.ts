@@ -25,6 +25,7 @@ export function readyBlock(stack: ReadyStack, catalog: Catalog, trials: readonly
     ``,
     `  API       ${url}`,
     `  Page      ${url}/ (in a browser: what is served, and an event followed live)`,
+    `  Boards    ${url}/dashboards#key=${key} (in a browser: what is promised, how it works, what to do)`,
     `  OpenAPI   ${url}/openapi.json`,
     `  Health    ${url}/health/ready`,
     `  Database  ${isExternal ? 'psql "$DATABASE_URL"' : 'npm run sql -- "select count(*) from millrace.events"'}`,

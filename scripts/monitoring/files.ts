@@ -3,6 +3,7 @@ import type { Objective } from '../../src/define/objectives.ts';
 import { inhibitionsFor } from '../../src/operations/alerts/rules.ts';
 import { promConditions } from '../../src/operations/alerts/selectors.ts';
 import { ruleGroupsOf } from '../../src/operations/objective-rules.ts';
+import { dashboardFiles } from './dashboards.ts';
 
 const HEADER =
   '# Written by `npm run monitoring` from the objectives of the catalog; a change here is lost.\n';
@@ -12,6 +13,7 @@ export function monitoringFiles(objectives: readonly Objective[]): Readonly<Reco
   return {
     'prometheus/millrace.rules.yml': HEADER + yaml({ groups: ruleGroupsOf(objectives) }),
     'alertmanager/alertmanager.yml': HEADER + yaml(alertmanagerOf(objectives)),
+    ...dashboardFiles(objectives),
   };
 }
 

@@ -1,4 +1,4 @@
-/** The scripts and the style of the pages at `/` and `/models`, bundled and minified for `src/gateway/page/assets.ts`. */
+/** The scripts and the style of the pages for people, bundled and minified for `src/gateway/page/assets.ts`. */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { build } from 'esbuild';
@@ -12,12 +12,16 @@ export const ASSETS = 'src/gateway/page/assets.ts';
 export async function assetsModule(): Promise<string> {
   const script = await bundled('main.ts');
   const models = await bundled('models.ts');
+  const dashboards = await bundled('dashboards/main.ts');
   const style = await bundled('page.css');
+  const dashboardsStyle = await bundled('dashboards/dashboards.css');
   return [
     '/** Built by `npm run page` from `browser/`; do not edit. The hashes are those of the content security policy. */',
     `export const SCRIPT = ${asset(script)} as const;`,
     `export const MODELS_SCRIPT = ${asset(models)} as const;`,
+    `export const DASHBOARDS_SCRIPT = ${asset(dashboards)} as const;`,
     `export const STYLE = ${asset(style)} as const;`,
+    `export const DASHBOARDS_STYLE = ${asset(dashboardsStyle)} as const;`,
     '',
   ].join('\n');
 }

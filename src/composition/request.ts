@@ -244,6 +244,19 @@ export class RequestPorts implements GatewayPorts {
     };
   }
 
+  get series(): GatewayPorts['series'] {
+    const { env } = this.#bound;
+    return {
+      series: (question) =>
+        calling(
+          () => cacheStats(env).series(question),
+          'statistics_unavailable',
+          'The counters do not answer.',
+          5,
+        ),
+    };
+  }
+
   get inventory(): GatewayPorts['inventory'] {
     return { counters: this.metrics.counters };
   }

@@ -48,6 +48,7 @@ import { type QuarantinePorts, registerQuarantine } from './routes/admin-quarant
 import { type QueuePorts, registerQueues } from './routes/admin-queues.ts';
 import { type ReplayPorts, registerReplay } from './routes/admin-replay.ts';
 import { type RolloutRoutePorts, registerRollouts } from './routes/admin-rollouts.ts';
+import { registerSeries, type SeriesPorts } from './routes/admin-series.ts';
 import { registerSkew, type SkewRoutePorts } from './routes/admin-skew.ts';
 import { type FeedPorts, registerChanges } from './routes/changes.ts';
 import { type InventoryPorts, registerDescriptions } from './routes/descriptions.ts';
@@ -107,6 +108,7 @@ export interface GatewayPorts {
   readonly replays: ReplayPorts;
   readonly drift: DriftRoutePorts;
   readonly rollouts: RolloutRoutePorts;
+  readonly series: SeriesPorts;
   readonly tickets: TicketPorts;
   readonly trainings: TrainingReportPorts;
   readonly writes: WritePorts;
@@ -268,6 +270,7 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerLineageAdmin(app, gateway, (c) => portsOf(c).trainings);
   registerMetrics(app, gateway, (c) => portsOf(c).metrics);
   registerQuality(app, gateway, (c) => portsOf(c).quality);
+  registerSeries(app, gateway, (c) => portsOf(c).series);
 }
 
 /** Remembers whom a route that decides itself has admitted. */

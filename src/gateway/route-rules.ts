@@ -54,7 +54,7 @@ const RULES: readonly RouteRule[] = [
   { methods: READS, path: /^\/health(\/(live|ready))?$/, scope: null, phase: 'core', cost: 'health' },
   {
     methods: READS,
-    path: /^\/(openapi\.json|docs|models)?$/,
+    path: /^\/(openapi\.json|docs|models|dashboards(\/\w+)?)?$/,
     scope: null,
     phase: 'core',
     cost: 'description',

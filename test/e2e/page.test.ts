@@ -63,7 +63,14 @@ it('asks every other client for the key, and tells its holder that no route is t
 it('has links that answer without a key', async () => {
   const text = await (await stack.fetch('/', { headers: HTML })).text();
   const links = [...text.matchAll(/<a href="(\/[^"]*)"/g)].map(([, href = '']) => href);
-  expect(links).toEqual(['/models', '/docs', '/openapi.json', '/v1/events/types', '/health/ready']);
+  expect(links).toEqual([
+    '/models',
+    '/dashboards',
+    '/docs',
+    '/openapi.json',
+    '/v1/events/types',
+    '/health/ready',
+  ]);
   for (const link of links) {
     const response = await stack.fetch(link, { headers: { accept: 'text/html, application/json' } });
     expect(response.status, link).toBe(200);
@@ -71,14 +78,17 @@ it('has links that answer without a key', async () => {
   }
 });
 
-it('serves the page of the models to browsers without a key, with its own script alone', async () => {
-  const response = await stack.fetch('/models', { headers: HTML });
-  expect(response.status).toBe(200);
-  const text = await response.text();
-  const [, script = ''] = /<script type="module">(.*?)<\/script>/s.exec(text) ?? [];
-  expect(policyOf(response).get('script-src')).toBe(`script-src '${hashOf(script)}'`);
-  expect(text.match(/ (?:src|href)="(?!#|\/(?!\/)|data:,")[^"]*"| on\w+="| style="/g)).toBeNull();
-  const stranger = await stack.fetch('/models');
-  expect(stranger.status).toBe(401);
-  await stranger.body?.cancel();
-});
+it.each(['/models', '/dashboards/executive', '/dashboards/technical', '/dashboards/operational'])(
+  'serves %s to browsers without a key, with its own script alone',
+  async (path) => {
+    const response = await stack.fetch(path, { headers: HTML });
+    expect(response.status).toBe(200);
+    const text = await response.text();
+    const [, script = ''] = /<script type="module">(.*?)<\/script>/s.exec(text) ?? [];
+    expect(policyOf(response).get('script-src')).toBe(`script-src '${hashOf(script)}'`);
+    expect(text.match(/ (?:src|href)="(?!#|\/(?!\/)|data:,")[^"]*"| on\w+="| style="/g)).toBeNull();
+    const stranger = await stack.fetch(path);
+    expect(stranger.status).toBe(401);
+    await stranger.body?.cancel();
+  },
+);

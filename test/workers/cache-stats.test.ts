@@ -125,6 +125,9 @@ it('reports the active isolates, and the size of their memory tiers', async () =
   });
 });
 
+/** The first step after which each minute is a row. */
+const ROWS_OF_MINUTES = 3;
+
 it.each(MIGRATIONS.map((_, step) => step))('keeps what it has counted when step %i is new', async (step) => {
   await runInDurableObject(stats(`migrated from ${step}`), (_, state) => {
     const { sql } = state.storage;
@@ -135,9 +138,17 @@ it.each(MIGRATIONS.map((_, step) => step))('keeps what it has counted when step 
     for (const { name } of tables) if (!name.startsWith('_cf')) sql.exec(`drop table ${name}`);
     migrate(state.storage, MIGRATIONS.slice(0, step));
     const series = JSON.stringify(['a_total', {}]);
-    if (step > 0) sql.exec('insert into totals (series, value) values (?, 41)', series);
-    if (step > 0) sql.exec('insert into minutes (minute, series, value) values (1, ?, 41)', series);
-    if (step > 0) sql.exec("insert into isolates (id, n, minute) values ('i', 7, 1)");
+    if (step > 0 && step < ROWS_OF_MINUTES) {
+      sql.exec('insert into totals (series, value) values (?, 41)', series);
+      sql.exec('insert into minutes (minute, series, value) values (1, ?, 41)', series);
+      sql.exec("insert into isolates (id, n, minute) values ('i', 7, 1)");
+    }
+    if (step >= ROWS_OF_MINUTES) {
+      sql.exec('insert into series (number, text) values (1, ?)', series);
+      sql.exec("insert into counted_minutes (minute, counts) values (1, '[[1,41]]')");
+      sql.exec("insert or replace into saved (name, value) values ('totals', '[[1,41]]')");
+      sql.exec(`insert or replace into saved (name, value) values ('isolates', '[["i",7,1,0]]')`);
+    }
     const store = new CounterStore(state.storage);
     const counters = [{ name: 'a_total', labels: {}, value: 1 }];
     store.add({ isolate: 'i', n: 7, counters }, 1);

@@ -20,9 +20,7 @@ const events = Array.from({ length: 68 }, (_, index) => {
 const history = historyInMemory(events, never);
 const spec = specOf(ROOMS, { asOf: NOW, from: null, to: null, knowledge: 'row', seed: 3 });
 
-it('is made in the storage of an object and in R2 as in memory, also if memory is lost before each part', {
-  timeout: 60_000,
-}, async () => {
+it('is made in the storage of an object and in R2 as in memory, also if memory is lost before each part', async () => {
   const limits = { ...DATASET_LIMITS, partTouchesMax: 25 };
   const expected = await makeDataset(ROOMS, spec, history, { limits });
   expect(expected.parts).toBe(3);

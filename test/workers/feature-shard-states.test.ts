@@ -15,8 +15,6 @@ import { CountedStorage } from '../support/worker/counted-storage.ts';
 import { serveFeatures } from '../support/workers/serve-features.ts';
 
 const DAY_MS = 86_400_000;
-/** Many times what 2,000 events take on one busy core, in milliseconds. */
-const TIMEOUT_MS = 60_000;
 const NOW = (Math.floor(Date.now() / DAY_MS) + 0.5) * DAY_MS;
 const of = {
   entity: customer,
@@ -116,9 +114,7 @@ describe('the states of a shard', () => {
     });
   });
 
-  it('take as many rows as the longest windows have tiles, and a row of each width for a fold', {
-    timeout: TIMEOUT_MS,
-  }, async () => {
+  it('take as many rows as the longest windows have tiles, and a row of each width for a fold', async () => {
     await inShard('state-rows', ({ storage: own }) => {
       const counted = new CountedStorage(own);
       const { storage } = counted;

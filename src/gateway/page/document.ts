@@ -22,6 +22,7 @@ ${served.map(({ id, title, entries }) => html`<li><a href="#${id}">${title} (${e
 </ul></nav>
 <nav aria-label="For people"><ul>
 <li><a href="/models">Models: versions, cards, measurements, aliases</a></li>
+<li><a href="/dashboards">Dashboards: executive, technical, operational</a></li>
 <li><a href="/docs">Routes</a></li>
 </ul></nav>
 <nav aria-label="For machines"><ul>

@@ -8,6 +8,7 @@ import { Failure } from '../../platform/failure.ts';
 import { newId } from '../../platform/ids.ts';
 import { systemRandom } from '../../platform/random.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
+import { eventStream } from '../event-stream.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
 /** A change for the document: the generator takes a member that is `exactOptional` for required. */
@@ -92,8 +93,7 @@ export function registerChanges(
       now: systemNow,
       random: systemRandom,
     });
-    const headers = { 'content-type': 'text/event-stream', 'cache-control': 'no-store' };
-    return new Response(asBytes(text), { headers });
+    return eventStream(text);
   });
 }
 
@@ -116,23 +116,5 @@ function positionOf(lastEventId: string | undefined): Position | undefined {
     {
       pointer: 'Last-Event-ID',
     },
-  );
-}
-
-/** Pulls a chunk when the reader has room for it; stops when the reader disconnects. */
-function asBytes(text: AsyncGenerator<string>): ReadableStream<Uint8Array> {
-  const encoder = new TextEncoder();
-  return new ReadableStream<Uint8Array>(
-    {
-      pull: async (controller) => {
-        const { value, done } = await text.next();
-        if (done === true) controller.close();
-        else controller.enqueue(encoder.encode(value));
-      },
-      cancel: async () => {
-        await text.return(undefined);
-      },
-    },
-    { highWaterMark: 0 },
   );
 }

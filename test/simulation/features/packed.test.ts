@@ -194,7 +194,7 @@ it('deletes what a shorter window has made expire, although a sweep has passed t
   expect(shard.stored()).toEqual(shard.owed());
 });
 
-it('keeps a pack short, whatever the features and their states', { timeout: 60_000 }, () => {
+it('keeps a pack short, whatever the features and their states', () => {
   using shard = new PackedShard(NOW, [...long, ...many]);
   shard.serveAll();
   const events = Array.from({ length: 70 }, (_, at) => {

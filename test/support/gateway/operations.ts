@@ -222,6 +222,11 @@ function operations(): Record<string, Sample> {
     'GET /v1/admin/queues': { path: `${admin}/queues`, statuses: [200] },
     'GET /v1/admin/cache/inspect': { path: `${admin}/cache/inspect?path=/v1/products/M1`, statuses: [200] },
     'GET /v1/admin/cache/stats': { path: `${admin}/cache/stats`, statuses: [200] },
+    'GET /v1/admin/series': { path: `${admin}/series?metric=millrace_http_requests_total`, statuses: [200] },
+    'GET /v1/admin/series/live': {
+      path: `${admin}/series/live?metric=millrace_http_requests_total`,
+      statuses: [200],
+    },
     'GET /v1/admin/features': { path: `${admin}/features`, statuses: [200] },
     'POST /v1/admin/features/backfill': { path: `${admin}/features/backfill`, statuses: [202] },
     'GET /v1/admin/features/digest': { path: `${admin}/features/digest`, statuses: [200] },

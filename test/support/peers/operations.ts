@@ -91,6 +91,7 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
   'cache-stats': {
     ...each(REPORT, 'GET /metrics', 'GET /v1/admin/cache/stats', 'GET /v1/admin/deprecations'),
     ...DEPENDENCIES,
+    ...each(REPORT, 'GET /v1/admin/series', 'GET /v1/admin/series/live'),
   },
   'quality-window': each(REPORT, 'GET /metrics', 'GET /v1/quality'),
   datasets: each(REPORT, ...DATASETS, DATASET_REMOVAL),

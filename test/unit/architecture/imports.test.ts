@@ -145,6 +145,8 @@ describe('the import rules', () => {
     const impure = files
       // The client is published without the server's rooms, and has one such file of its own.
       .filter((file) => !file.startsWith('src/platform/') && file !== 'src/client/system.ts')
+      // Built of files that are looked at themselves.
+      .filter((file) => file !== 'src/gateway/page/assets.ts')
       .filter((file) => /Date\.now\(|new Date\(\)|Math\.random\(|randomUUID\(/.test(textOf(file)));
     expect(impure).toEqual([]);
   });

@@ -39,7 +39,7 @@ const valueAsOf = (
 ) => featuresAsOf(FEATURES, events, { entity: 'customer', key: 'c1', ...asked })[name]?.value;
 
 describe('features as of a moment', () => {
-  it('are those of the naive join, for any events in any order', { timeout: 60_000 }, async () => {
+  it('are those of the naive join, for any events in any order', async () => {
     expect(await joinHolds(7, 150, true)).toEqual({});
   });
 

@@ -41,9 +41,7 @@ async function codeOf(work: Promise<unknown>): Promise<string> {
 }
 
 describe('a dataset', () => {
-  it('has the rows of the naive join, for any events, limits and evictions', {
-    timeout: 60_000,
-  }, async () => {
+  it('has the rows of the naive join, for any events, limits and evictions', async () => {
     const { mistake, rows, divided } = await datasetsHold(11, 100);
     expect(mistake).toBeUndefined();
     expect(rows).toBeGreaterThan(500);

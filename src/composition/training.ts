@@ -79,7 +79,7 @@ function runnerPorts(bound: BoundIsolate, keepAlive: KeepAlive): RunnerPorts {
   const counts = () => qualityWindow(env).counts();
   return {
     ...{ models: catalog.models, now: systemNow, pause: () => sleep(0), codeVersion: VERSION },
-    measure: (definition) => figuresOf(bound, definition),
+    measure: (definition, asOf) => figuresOf(bound, definition, asOf),
     datasets: {
       begin: async (spec) => {
         const quality = JSON.stringify(await qualityNow(catalog, spec.model, counts));
@@ -123,6 +123,7 @@ function keptIn(env: Pick<Env, 'MODELS'>): RunnerPorts['kept'] {
 async function figuresOf(
   { env, db, isolate: { catalog } }: BoundIsolate,
   { dataset }: ModelDefinition,
+  asOf: number,
 ): ReturnType<RunnerPorts['measure']> {
   const types = withEarlierVersions(
     catalog.eventTypes,
@@ -131,7 +132,7 @@ async function figuresOf(
   const [letters, waitingChanges, history, counts, partitions] = await Promise.all([
     guarded(() => countByReason(db, undefined)),
     guarded(() => countPending(db)),
-    guarded(() => rangeOfTypes(db, types)),
+    guarded(() => rangeOfTypes(db, types, asOf)),
     qualityWindow(env).counts(),
     kafkaReport(env),
   ]);

@@ -5,14 +5,19 @@ import * as millrace from './schema.ts';
 
 const Moment = z.coerce.number().nullable();
 
-/** When the first and the last event of some types happened, in milliseconds since the Unix epoch; null without one. */
+/**
+ * When the first and the last event of some types happened, of those that were stored by a moment; null without one. All of
+ * them are in milliseconds since the Unix epoch.
+ */
 export async function rangeOfTypes(
   db: NeonHttpDatabase,
   types: readonly string[],
+  knownMs: number,
 ): Promise<{ readonly from: number; readonly to: number } | null> {
+  const known = sql`recorded_at <= ${new Date(knownMs).toISOString()}::timestamptz`;
   // Each end is read from the index of the moments.
   const end = (order: SQL) => sql`(
-    select extract(epoch from occurred_at) * 1000 from ${millrace.events} where ${ofTypes(types)}
+    select extract(epoch from occurred_at) * 1000 from ${millrace.events} where ${ofTypes(types)} and ${known}
     order by occurred_at ${order} limit 1)`;
   const { rows } = await db.execute(sql`select ${end(sql`asc`)} as "from", ${end(sql`desc`)} as "to"`);
   const { from, to } = z.object({ from: Moment, to: Moment }).parse(rows[0]);

@@ -21,7 +21,7 @@ export interface RankingMoment {
  * Unix epoch; null for all of them.
  *
  * @param history the bounds of the label events; null without any.
- * @param asOf the moment of the snapshot: the newest label events may be later.
+ * @param asOf the moment of the snapshot: an event may be of a later moment.
  */
 export function rankingFrom(
   { task, dataset }: Pick<ModelDefinition, 'task' | 'dataset'>,

@@ -26,7 +26,7 @@ export interface PipelineFigures {
   readonly kafkaLag: number | 'unknown' | null;
   /** The shortest window with enough events for a verdict, and its score; null if none has enough. */
   readonly quality: { readonly window: string; readonly events: number; readonly score: number } | null;
-  /** When the first and the last label event happened, in milliseconds since the Unix epoch; null without one. */
+  /** When the first and the last label event of the snapshot happened, in milliseconds since the Unix epoch; null without one. */
   readonly history: { readonly from: number; readonly to: number } | null;
 }
 

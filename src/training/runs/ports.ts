@@ -21,7 +21,8 @@ export interface RunnerPorts {
   /** Lets the clock of the platform advance, which stands still while code runs. */
   readonly pause: () => Promise<void>;
   readonly codeVersion: string;
-  readonly measure: (definition: ModelDefinition) => Promise<RunFigures>;
+  /** @param asOf the moment of the snapshot: what was stored later is no history of it. */
+  readonly measure: (definition: ModelDefinition, asOf: number) => Promise<RunFigures>;
   readonly datasets: {
     /** @returns null if there are too many. */
     readonly begin: (spec: DatasetSpec) => Promise<DatasetReport | null>;

@@ -156,7 +156,7 @@ export class TrainingRunner {
     const definition = this.#definitionOf(run);
     writtenGraphOf(definition);
     await this.#ports.lineage.began(run);
-    const figures = await this.#ports.measure(definition);
+    const figures = await this.#ports.measure(definition, run.asOf);
     const { historyDays } = definition.retraining;
     const gates = gatesOf(figures, { historyDays, qualityMin: figures.qualityMin });
     const closed = closedGates(gates);

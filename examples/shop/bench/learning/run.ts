@@ -19,7 +19,8 @@ const STEADY_MS = 25_000;
 const CRON_EVERY_MS = 4_000;
 /** After these times a step counts as failed. */
 const LEARN_WITHIN_MS = 600_000;
-const OUT_WITHIN_MS = 180_000;
+/** The rollout of a trained version may have to end first. */
+const OUT_WITHIN_MS = 480_000;
 const ATTEMPTS = 5;
 const TELL_WAITING_MS = 10_000;
 

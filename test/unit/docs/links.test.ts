@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { expect, it } from 'vitest';
 import { pages, ROOT } from './blocks.ts';
@@ -30,4 +30,10 @@ it('has links between the pages that lead somewhere', () => {
       !existsSync(join(ROOT, target)) || (anchor !== undefined && !anchorsOf(target).includes(anchor)),
   );
   expect(broken.map(({ page, link }) => `${page}: ${link}`)).toEqual([]);
+});
+
+it('gives each decision a number of its own', () => {
+  const numbers = readdirSync(join(ROOT, 'docs/decisions')).map((file) => file.slice(0, 4));
+  expect(numbers.length).toBeGreaterThan(20);
+  expect(numbers.filter((number, at) => numbers.indexOf(number) !== at)).toEqual([]);
 });

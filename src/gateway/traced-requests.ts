@@ -22,7 +22,7 @@ export function endTrace(
   [method, route]: readonly [method: string, route: string],
   answer: Response,
 ): Exemplar | undefined {
-  const cache = answer.headers.get('cache-status');
+  const cache = () => answer.headers.get('cache-status');
   const exported = trace.answered({ method, route, status: answer.status, cache });
   if (exported === undefined) return undefined;
   try {

@@ -1,4 +1,4 @@
-import { parseTraceparent, type TraceContext } from './context.ts';
+import { parseTraceparent } from './context.ts';
 import { traceIdOf } from './sampler.ts';
 import { NO_SPAN, type Span } from './span.ts';
 import type { LocalTrace, RecordedSpan } from './trace.ts';
@@ -22,8 +22,8 @@ export interface Answered {
   /** The path of the route, as the OpenAPI document has it. */
   readonly route: string;
   readonly status: number;
-  /** The header `Cache-Status` (RFC 9211): which tier has answered. */
-  readonly cache?: string | null;
+  /** Reads the header `Cache-Status` (RFC 9211), which names the tier that has answered: only of a trace that is kept. */
+  readonly cache?: () => string | null;
 }
 
 /** The span of a request that is exported: what an exemplar of a metric names. */
@@ -44,7 +44,8 @@ export class RequestTrace {
   readonly #tracing: Tracing;
   readonly #handler: TracedHandler;
   readonly #draw: number;
-  #parent: TraceContext | undefined;
+  /** The header `traceparent`, as it was read; undefined while it was not. */
+  #incoming: string | null | undefined;
   #trace: LocalTrace | undefined;
   #span: RecordedSpan | undefined;
 
@@ -53,11 +54,8 @@ export class RequestTrace {
     this.#tracing = tracing;
     this.#handler = handler;
     this.#draw = tracing.random();
-    if (sampler.readsParent) this.#parent = parentOf(handler);
-    this.isSampled =
-      this.#parent === undefined
-        ? sampler.ofDraw(this.#draw)
-        : sampler.ofParent(this.#parent.traceId, this.#parent.isSampled);
+    if (sampler.readsParent) this.#incoming = handler.request.headers.get('traceparent');
+    this.isSampled = this.#incoming == null ? sampler.ofDraw(this.#draw) : this.#isSampledBy(this.#incoming);
   }
 
   /** The span of the request; its first use makes it. */
@@ -93,7 +91,7 @@ export class RequestTrace {
       'http.request.method': method === 'other' ? '_OTHER' : method,
       'http.route': route,
       'http.response.status_code': status,
-      'http.response.header.cache-status': cache ?? undefined,
+      'http.response.header.cache-status': cache?.() ?? undefined,
       ...(isFailed ? { 'error.type': String(status) } : {}),
     });
     span.end();
@@ -101,11 +99,21 @@ export class RequestTrace {
     return span.context;
   }
 
+  /** Most callers that trace do not record: such a header is not parsed, unless something else needs its ids. */
+  #isSampledBy(incoming: string): boolean {
+    const { sampler } = this.#tracing;
+    if (sampler.followsParent && isUnsampled(incoming)) return false;
+    const parent = parseTraceparent(incoming);
+    return parent === undefined
+      ? sampler.ofDraw(this.#draw)
+      : sampler.ofParent(parent.traceId, parent.isSampled);
+  }
+
   #begun(): RecordedSpan {
     if (this.#span !== undefined) return this.#span;
     const { ctx, startedMs } = this.#handler;
-    if (!this.#tracing.sampler.readsParent) this.#parent = parentOf(this.#handler);
-    const parent = this.#parent;
+    if (this.#incoming === undefined) this.#incoming = this.#handler.request.headers.get('traceparent');
+    const parent = parseTraceparent(this.#incoming);
     const id = parent?.traceId ?? traceIdOf(this.#draw, this.#tracing.random);
     const keepAlive = (work: Promise<unknown>) => this.waitUntil(work);
     this.#trace = this.#tracing.trace(id, this.isSampled, keepAlive, ctx);
@@ -114,8 +122,13 @@ export class RequestTrace {
   }
 }
 
-function parentOf({ request }: TracedHandler): TraceContext | undefined {
-  return parseTraceparent(request.headers.get('traceparent'));
+/** The length of `traceparent` of version 0, and how it begins and ends where the caller does not record. */
+const [VERSION_0_CHARACTERS, VERSION_0, UNSAMPLED] = [55, '00-', '-00'] as const;
+
+function isUnsampled(incoming: string): boolean {
+  return (
+    incoming.length === VERSION_0_CHARACTERS && incoming.endsWith(UNSAMPLED) && incoming.startsWith(VERSION_0)
+  );
 }
 
 /** The span of the request that a context belongs to. */

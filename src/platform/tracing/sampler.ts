@@ -24,18 +24,19 @@ export class Sampler {
   readonly readsParent: boolean;
   /** The share of new traces that are recorded, 0 to 1. */
   readonly #share: number;
-  readonly #followsParent: boolean;
+  /** Whether the caller's decision is followed. */
+  readonly followsParent: boolean;
 
   /** @param ratio the share for the samplers whose name ends in `traceidratio`. */
   constructor(name: SamplerName, ratio: number) {
-    this.#followsParent = name.startsWith('parentbased_');
-    this.readsParent = this.#followsParent || name === 'traceidratio';
+    this.followsParent = name.startsWith('parentbased_');
+    this.readsParent = this.followsParent || name === 'traceidratio';
     this.#share = name.endsWith('always_on') ? 1 : name.endsWith('always_off') ? 0 : ratio;
   }
 
   /** The decision about a trace that a caller has begun. All services that decide by the id decide alike. */
   ofParent(traceId: string, isSampled: boolean): boolean {
-    if (this.#followsParent) return isSampled;
+    if (this.followsParent) return isSampled;
     return this.ofDraw(Number.parseInt(traceId.slice(-DECIDING_DIGITS), 16) / RANGE);
   }
 

@@ -52,7 +52,7 @@ export const PANELS = {
   hitRatio: {
     ...{ kind: 'number', unit: 'percentunit', title: 'Hit ratio' },
     description: 'Answers from the cache over all answers to cached reads, of the last hour.',
-    queries: [['millrace_cache_hit_ratio{view="",window="60m"}', '']],
+    queries: [['millrace_cache_hit_ratio{window="60m"}', '']],
   },
   traffic: {
     ...{ kind: 'stack', unit: 'reqps', title: 'Requests per second' },

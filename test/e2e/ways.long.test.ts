@@ -22,6 +22,21 @@ const SENDING_COUNTS: ReadonlySet<string> = new Set([
   'src/cache/tiers/memory.ts',
   'src/features/row-cache.ts',
 ]);
+/**
+ * What a background sync of the mirror passes. One is due 100 ms after the last, whatever is read: on a busy machine each
+ * run of a read has one, and a run on a quiet one has none.
+ */
+const OF_SYNC: ReadonlySet<string> = new Set([
+  ...['clock', 'config', 'durable-objects', 'objects', 'placement'].map(
+    (name) => `src/composition/${name}.ts`,
+  ),
+  ...['clock', 'hedge', 'peer', 'regions', 'utf8'].map((name) => `src/platform/${name}.ts`),
+  ...['changed-tags', 'delta', 'pace', 'push-list', 'region', 'region-hedge', 'root', 'sources'].map(
+    (name) => `src/cache/clock/${name}.ts`,
+  ),
+  ...['source-watch', 'varint', 'wire'].map((name) => `src/cache/clock/${name}.ts`),
+  'durable-objects/tag-clock/object.ts',
+]);
 /** How long an event may take, in milliseconds. */
 const EVENT_MS_MAX = 30_000;
 
@@ -84,11 +99,15 @@ async function syncMirror(): Promise<void> {
   await ranFiles();
 }
 
-/** Where the page and the runs differ; correct the page. */
-function differences(way: Way, runs: readonly Set<string>[]) {
+/**
+ * Where the page and the runs differ; correct the page.
+ *
+ * @param apart files of other work that each run may have.
+ */
+function differences(way: Way, runs: readonly Set<string>[], apart: ReadonlySet<string> = new Set()) {
   const passed = [...(runs[0] ?? [])].filter((file) => runs.every((run) => run.has(file)));
   return {
-    passedButNotListed: passed.filter((file) => !listed(way).includes(file)),
+    passedButNotListed: passed.filter((file) => !listed(way).includes(file) && !apart.has(file)),
     listedButNotPassed: listed(way).filter((file) => !passed.includes(file)),
   };
 }
@@ -124,7 +143,7 @@ it('a miss passes the files that docs/architecture.md lists', async () => {
     expect(await get(`S${run}`)).toContain('fwd=uri-miss');
     runs.push(await untilQuiet());
   }
-  expect(differences(ways.miss, runs)).toEqual(NONE);
+  expect(differences(ways.miss, runs, OF_SYNC)).toEqual(NONE);
 });
 
 it('a warm hit passes the files that docs/architecture.md lists', async () => {
@@ -134,5 +153,5 @@ it('a warm hit passes the files that docs/architecture.md lists', async () => {
     expect(await get('S0')).toContain('hit');
     runs.push(await ranFiles());
   }
-  expect(differences(ways.hit, runs)).toEqual(NONE);
+  expect(differences(ways.hit, runs, OF_SYNC)).toEqual(NONE);
 });

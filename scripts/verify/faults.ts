@@ -17,7 +17,7 @@ export const FAULTS = {
     of: 'views',
     edits: [
       [
-        /(const \{ epoch[\w: ]*, seq: stamp\w* \} = ports\w*\.follower\.mirror\.clock;)(\s+const startedAt = [^;]+;\s+const now\w* = [^;]+;\s+const loaded = await request\w*\.load\(now\w*\);)/,
+        /(const \{ epoch[\w: ]*, seq: stamp\w* \} = ports\w*\.follower\.mirror\.clock;)([\s\S]{0,600}?const loaded\w* = await [^;]+;)/,
         '$2 $1',
       ],
     ],
@@ -43,7 +43,7 @@ export const FAULTS = {
   relay: {
     what: 'the relay marks changes as relayed without invalidating them',
     of: 'views',
-    edits: [[/await ports\.invalidate\(changes\.flatMap\(/, 'await ports.invalidate([].flatMap(']],
+    edits: [[/(await steps\w*\.invalidate\()traced\w*\.flatMap\(/, '$1[].flatMap(']],
   },
   standin: {
     what: 'strong and session readers get an old answer while the database is unavailable',

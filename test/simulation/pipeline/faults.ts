@@ -91,8 +91,8 @@ export const FAULTS: readonly Fault[] = [
     'the relay marks changes before the queue has them',
     MANY,
     'src/pipeline/relay.ts',
-    '  await ports.publish(changes, at);\n  await ports.markRelayed(\n    changes.map(({ outboxId }) => outboxId),\n    at,\n  );\n',
-    '  await ports.markRelayed(\n    changes.map(({ outboxId }) => outboxId),\n    at,\n  );\n  await ports.publish(changes, at);\n',
+    '    await steps.publish(traced, at);\n    await steps.markRelayed(\n      traced.map(({ outboxId }) => outboxId),\n      at,\n    );\n',
+    '    await steps.markRelayed(\n      traced.map(({ outboxId }) => outboxId),\n      at,\n    );\n    await steps.publish(traced, at);\n',
   ),
   fault(
     'the relay skips a change whose transaction commits after a later number was relayed',

@@ -15,7 +15,7 @@ export interface CountedSpan {
 
 /**
  * Sums of minutes that are over: blocks of ten minutes for a day, and of three hours for a month. A block is one row, so
- * the history adds 0.1 rows a minute to those of the counts themselves.
+ * the history adds 0.1 written rows a minute to those of the counts, and as many again once the oldest are dropped.
  */
 export class CounterRollups {
   readonly #storage: DurableObjectStorage;

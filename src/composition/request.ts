@@ -234,26 +234,15 @@ export class RequestPorts implements GatewayPorts {
 
   get metrics(): GatewayPorts['metrics'] {
     const { config, env } = this.#bound;
+    const counted = <T>(ask: () => Promise<T>) =>
+      calling(ask, 'statistics_unavailable', 'The counters do not answer.', 5);
     return {
       isPublic: config.isMetricsPublic,
-      counters: () =>
-        calling(() => cacheStats(env).report(), 'statistics_unavailable', 'The counters do not answer.', 5),
+      counters: () => counted(() => cacheStats(env).report()),
+      series: (question) => counted(() => cacheStats(env).series(question)),
       quality: this.#qualityCounts,
       feed: () => changeFeed(env).status(),
       kafka: () => kafkaReport(env),
-    };
-  }
-
-  get series(): GatewayPorts['series'] {
-    const { env } = this.#bound;
-    return {
-      series: (question) =>
-        calling(
-          () => cacheStats(env).series(question),
-          'statistics_unavailable',
-          'The counters do not answer.',
-          5,
-        ),
     };
   }
 

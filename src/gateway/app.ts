@@ -98,7 +98,7 @@ export interface GatewayPorts {
   readonly keys: KeyPorts;
   readonly limits: Charging;
   readonly lineage: LineagePorts;
-  readonly metrics: MetricsPorts;
+  readonly metrics: MetricsPorts & SeriesPorts;
   readonly modelPaths: ModelPathPorts;
   readonly models: ModelRegistryPorts;
   readonly predictions: PredictionPorts;
@@ -108,7 +108,6 @@ export interface GatewayPorts {
   readonly replays: ReplayPorts;
   readonly drift: DriftRoutePorts;
   readonly rollouts: RolloutRoutePorts;
-  readonly series: SeriesPorts;
   readonly tickets: TicketPorts;
   readonly trainings: TrainingReportPorts;
   readonly writes: WritePorts;
@@ -270,7 +269,7 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerLineageAdmin(app, gateway, (c) => portsOf(c).trainings);
   registerMetrics(app, gateway, (c) => portsOf(c).metrics);
   registerQuality(app, gateway, (c) => portsOf(c).quality);
-  registerSeries(app, gateway, (c) => portsOf(c).series);
+  registerSeries(app, gateway, (c) => portsOf(c).metrics);
 }
 
 /** Remembers whom a route that decides itself has admitted. */

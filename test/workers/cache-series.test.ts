@@ -3,6 +3,7 @@ import { env } from 'cloudflare:workers';
 import { expect, it } from 'vitest';
 import { CounterStore } from '../../durable-objects/cache-stats/store.ts';
 import type { SeriesRange } from '../../src/operations/series.ts';
+import { CountedStorage } from '../support/worker/counted-storage.ts';
 
 const METRIC = 'millrace_http_requests_total';
 /** The begin of a block of three hours, in minutes since the Unix epoch. */
@@ -97,4 +98,31 @@ it('forgets blocks that no range needs', async () => {
     { width: 10, n: 1 },
     { width: 180, n: 30 },
   ]);
+});
+
+it('adds a row each ten minutes and each three hours to those of a save, and reads a row for each block', async () => {
+  await runInDurableObject(stats('rows'), (_, { storage: own }) => {
+    const counted = new CountedStorage(own);
+    const store = new CounterStore(counted.storage);
+    const counters = [{ name: METRIC, labels: { method: 'GET', route: '/v1/a', status: '200' }, value: 1 }];
+    const saves = Array.from({ length: 1_500 }, (_, minute) => {
+      store.add({ isolate: 'a', n: minute + 1, counters }, START + minute);
+      return counted.counted(() => store.save()).written;
+    });
+    // The minute, the totals and the isolates; once a minute is dropped for a new one, that is a row as well.
+    const within = saves.filter((_, minute) => minute > 70 && minute % 10 !== 0);
+    expect(new Set(within)).toEqual(new Set([4]));
+    expect(
+      Math.max(...saves.filter((_, minute) => minute % 10 === 0 && minute % 180 !== 0)),
+    ).toBeLessThanOrEqual(6);
+    expect(Math.max(...saves)).toBeLessThanOrEqual(7);
+    const rowsRead = (range: SeriesRange) =>
+      counted.counted(() => store.over({ range, metrics: [METRIC], by: [] }, START + 1_499)).read;
+    expect([rowsRead('1h'), rowsRead('24h'), rowsRead('30d')].map((rows) => rows <= 160)).toEqual([
+      true,
+      true,
+      true,
+    ]);
+    expect(rowsRead('1h')).toBe(0);
+  });
 });

@@ -1,6 +1,7 @@
 /** The live feed, read by `fetch`: an `EventSource` cannot send the key in a header. */
 import { memberOf } from './answers.ts';
 import { authorization, WITHOUT_CACHES } from './http.ts';
+import { readEvents } from './server-events.ts';
 
 /** A change as the feed sends it: `FeedChange` of the pipeline. */
 export interface Change {
@@ -44,16 +45,13 @@ function reading(body: ReadableStream<BufferSource>, abort: AbortController): Fe
   const changes: Change[] = [];
   let notify = () => {};
   let hasEnded = false;
-  const read = async () => {
-    const events = eventParser((change) => changes.push(change));
-    const reader = body.pipeThrough(new TextDecoderStream()).getReader();
-    for (let part = await reader.read(); !part.done; part = await reader.read()) {
-      events(part.value);
-      notify();
-    }
+  const take = (name: string, data: unknown) => {
+    const change = changeOf(name, data);
+    if (change !== undefined) changes.push(change);
+    notify();
   };
   // The stream ends by `close`, or because the connection broke: what has arrived still counts.
-  void read()
+  void readEvents(body, take)
     .catch(() => {})
     .finally(() => {
       hasEnded = true;
@@ -75,23 +73,9 @@ function reading(body: ReadableStream<BufferSource>, abort: AbortController): Fe
   };
 }
 
-/** Parses the text of server-sent events (HTML Living Standard §9.2) piece by piece; lines may be cut anywhere. */
-export function eventParser(take: (change: Change) => void): (text: string) => void {
-  let rest = '';
-  return (text) => {
-    const blocks = (rest + text).split('\n\n');
-    rest = blocks.pop() ?? '';
-    for (const block of blocks) {
-      const lines = block.split('\n');
-      if (!lines.includes('event: change')) continue;
-      const data = lines.find((line) => line.startsWith('data: '))?.slice('data: '.length);
-      const change = data === undefined ? undefined : changeOf(JSON.parse(data));
-      if (change !== undefined) take(change);
-    }
-  };
-}
-
-function changeOf(json: unknown): Change | undefined {
+/** The change that an event has; undefined for events of other names. */
+export function changeOf(name: string, json: unknown): Change | undefined {
+  if (name !== 'change') return undefined;
   const [change, type, time] = [memberOf(json, 'change'), memberOf(json, 'type'), memberOf(json, 'time')];
   const entities = memberOf(json, 'entities');
   if (typeof change !== 'number' || typeof type !== 'string' || !Array.isArray(entities)) return undefined;

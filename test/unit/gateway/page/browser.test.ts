@@ -8,9 +8,10 @@ import {
   outcomeOf,
   rankedItems,
 } from '../../../../src/gateway/page/browser/answers.ts';
-import { type Change, eventParser } from '../../../../src/gateway/page/browser/feed.ts';
+import { type Change, changeOf } from '../../../../src/gateway/page/browser/feed.ts';
 import type { Answer } from '../../../../src/gateway/page/browser/http.ts';
 import { LEARNING_PARTS } from '../../../../src/gateway/page/browser/learning.ts';
+import { eventParser } from '../../../../src/gateway/page/browser/server-events.ts';
 import { isAddressOf } from '../../../../src/gateway/page/live-data.ts';
 
 function answer(address: string, json: unknown, cacheStatus = 'millrace; hit; ttl=9; detail=memory'): Answer {
@@ -81,7 +82,9 @@ it('parses the feed wherever its text is cut', () => {
   const text = `retry: 1000\nid: e.0\n\nid: e.1\nevent: change\ndata: ${JSON.stringify(data)}\n\nid: e.1\nevent: reset\ndata: {"reason":"x"}\n\n`;
   for (let cut = 0; cut <= text.length; cut += 1) {
     const taken: Change[] = [];
-    const parse = eventParser((change) => taken.push(change));
+    const parse = eventParser((name, json) =>
+      taken.push(...[changeOf(name, json)].filter((change) => change !== undefined)),
+    );
     parse(text.slice(0, cut));
     parse(text.slice(cut));
     expect(taken).toEqual([{ change: 7, type: 't.v1', time: data.time, entities: data.entities }]);

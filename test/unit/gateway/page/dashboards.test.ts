@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ALERTS, QUARANTINE, TRAINING } from '../../../../src/gateway/page/browser/dashboards/lists.ts';
-import { eventParser } from '../../../../src/gateway/page/browser/dashboards/live.ts';
 import {
   ANSWERS,
   type Answers,
@@ -34,6 +33,7 @@ import {
   objectiveTiles,
   savedTile,
 } from '../../../../src/gateway/page/browser/dashboards/tiles.ts';
+import { eventParser } from '../../../../src/gateway/page/browser/server-events.ts';
 import { DURATION_BOUNDS_MS } from '../../../../src/platform/durations.ts';
 
 const FIRST = 30_000_000;

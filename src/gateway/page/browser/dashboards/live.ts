@@ -1,5 +1,6 @@
 /** The live counts, read by `fetch`: an `EventSource` cannot send the key in a header. */
 import { authorization, WITHOUT_CACHES } from '../http.ts';
+import { readEvents } from '../server-events.ts';
 import { addressOf } from './load.ts';
 import type { Question } from './panels.ts';
 import { type Counts, countsOf } from './series.ts';
@@ -30,7 +31,7 @@ export function follow({ question, key, take, state }: LiveCounts): () => void {
           signal,
         });
         if (response.ok && response.body !== null)
-          await read(response.body, (name, data) => {
+          await readEvents(response.body, (name, data) => {
             state(name === 'series');
             pauseMs = AGAIN_MS;
             if (name === 'series') take(countsOf(data));
@@ -46,31 +47,6 @@ export function follow({ question, key, take, state }: LiveCounts): () => void {
   };
   void run();
   return () => abort.abort();
-}
-
-async function read(
-  body: ReadableStream<BufferSource>,
-  take: (name: string, data: unknown) => void,
-): Promise<void> {
-  const parse = eventParser(take);
-  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
-  for (let part = await reader.read(); !part.done; part = await reader.read()) parse(part.value);
-}
-
-/** Parses server-sent events (HTML Living Standard §9.2) piece by piece; lines may be cut anywhere. */
-export function eventParser(take: (name: string, data: unknown) => void): (text: string) => void {
-  let rest = '';
-  return (text) => {
-    const blocks = (rest + text).split('\n\n');
-    rest = blocks.pop() ?? '';
-    for (const block of blocks) {
-      const lines = block.split('\n');
-      const field = (name: string) =>
-        lines.find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2);
-      const data = field('data');
-      if (data !== undefined) take(field('event') ?? 'message', JSON.parse(data));
-    }
-  };
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -43,17 +43,21 @@ const NOTHING: Counts = { stepMinutes: 1, firstMinute: 0, steps: 0, series: [] }
 /** @throws Error if the key is refused. */
 export async function load(tab: Tab, range: Range, key: string): Promise<Loaded> {
   let failure: string | undefined;
-  const names = Object.keys(QUESTIONS) as QuestionName[];
-  const counted = await Promise.all(
-    names.map(async (name): Promise<[QuestionName, Counts]> => {
-      try {
-        return [name, countsOf(await read(addressOf('/v1/admin/series', QUESTIONS[name], range), key))];
-      } catch (error) {
-        failure = messageOf(error);
-        return [name, NOTHING];
-      }
-    }),
-  );
+  const counted = async (name: QuestionName): Promise<Counts> => {
+    try {
+      return countsOf(await read(addressOf('/v1/admin/series', QUESTIONS[name], range), key));
+    } catch (error) {
+      failure = messageOf(error);
+      return NOTHING;
+    }
+  };
+  const [requests, durations, answers, peers, models] = await Promise.all([
+    counted('requests'),
+    counted('durations'),
+    counted('answers'),
+    counted('peers'),
+    counted('models'),
+  ]);
   const [reports, lists] = await Promise.all([
     Promise.all(
       Object.entries(REPORTS).map(async ([name, address]) => {
@@ -72,7 +76,7 @@ export async function load(tab: Tab, range: Range, key: string): Promise<Loaded>
     ),
   ]);
   return {
-    answers: Object.fromEntries(counted) as unknown as Answers,
+    answers: { requests, durations, answers, peers, models },
     failure,
     reports: Object.fromEntries(reports.filter(([, json]) => json !== undefined)),
     lists: new Map(lists),

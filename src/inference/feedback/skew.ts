@@ -139,7 +139,8 @@ async function explained(
 ): Promise<Explanation> {
   const { entity, key, at } = record;
   const stored = events
-    .filter(({ recordedAt }) => recordedAt <= at + CLOCKS_MS)
+    // A feature counts no event that happened after it was read, whenever the event was stored.
+    .filter(({ occurredAt, recordedAt }) => occurredAt <= at && recordedAt <= at + CLOCKS_MS)
     .toSorted((a, b) => a.seq - b.seq);
   const isRecent = ({ recordedAt }: RecordedEvent) => recordedAt > at - FOLDED_WITHIN_MS;
   const certain = stored.filter((event) => !isRecent(event));

@@ -106,6 +106,12 @@ describe('a served answer', () => {
     expect(found).toMatchObject({ verdict: 'match', events: 4 });
   });
 
+  it('is not of an event that happened afterwards, although the clocks would let it be stored before', async () => {
+    const events = [...HISTORY, bought(5, -500, -1_000)];
+    const found = await skewOf(await servedOf(rowOf(HISTORY)), spend, ports({ events: async () => events }));
+    expect(found).toMatchObject({ verdict: 'match', events: 4, newestEvent: 4 });
+  });
+
   it.each([
     { what: 'lost an event of long ago', row: rowOf([...HISTORY.slice(0, 2), ...HISTORY.slice(3)]) },
     { what: 'counted an event twice', row: rowOf([...HISTORY, { ...bought(9, DAY_MS) }]) },

@@ -142,9 +142,10 @@ export class CellStore {
     return [...new Set(keys)];
   }
 
-  /** Notes that what was folded is invalidated. It is written with the next fold: until then it costs no write. */
+  /** Notes that what was folded is invalidated. It is written with the next fold unless an eviction would undo it. */
   announce(announcement: Announcement, at: ClockMoment): void {
-    this.#loadedFolds.announce(announcement, at);
+    const folds = this.#loadedFolds;
+    if (folds.announce(announcement, at)) this.#transaction((sql) => this.#keepFolds(sql, folds));
   }
 
   /** Opens a backfill of the features that are not served yet, and returns their names. Idempotent. */
@@ -160,7 +161,7 @@ export class CellStore {
     const isServed = this.#transaction((sql) => {
       assertHere(readState(sql));
       const isReady = serveFilled(sql, run, features);
-      if (isReady) this.#becameReady(sql);
+      if (isReady) this.#keepFolds(sql, this.#folds(sql, readState(sql)).openReady());
       return isReady;
     });
     this.#features = undefined;
@@ -271,7 +272,7 @@ export class CellStore {
         const folds = this.#folds(sql, state);
         const taken = stepFlip(sql, run, this.#kept, this.#limits.rows);
         // The generation that is served now has no text of the open folds, and features may have become ready.
-        if (taken.state === 'flipped' && state.flipped === null) this.#becameReady(sql, folds);
+        if (taken.state === 'flipped' && state.flipped === null) this.#keepFolds(sql, folds.openReady());
         return taken;
       }
       if (state.legacy === 1) moveLegacyPart(sql, state, this.#kept, this.#limits.rows);
@@ -369,8 +370,7 @@ export class CellStore {
     return folds.toText();
   }
 
-  #becameReady(sql: SqlStorage, folds = this.#folds(sql, readState(sql))): void {
-    folds.openReady();
+  #keepFolds(sql: SqlStorage, folds: OpenFolds): void {
     writeOpenFolds(sql, readState(sql).served, folds.toText());
   }
 

@@ -11,6 +11,11 @@ import type { ClockMoment } from '../define/view.ts';
  * consumer repeats its messages then. As JSON they take 1.1 MB of the 2 MB that a value in SQLite may have.
  */
 export const OPEN_KEYS_MAX = 100_000;
+/**
+ * The most open keys with which a shard writes an announcement of its own, in a text of about 11 KB. With more, the keys
+ * that an eviction has opened again stay open until the next fold.
+ */
+const WRITTEN_KEYS_MAX = 1_000;
 /** The most epochs whose newest moment a shard remembers. A mirror of an earlier epoch learns that it has ended. */
 const EPOCHS_MAX = 4;
 
@@ -49,11 +54,13 @@ export class OpenFolds {
   /** The newest fold of each open key, by the hash of the key: two keys with one hash are open together. */
   readonly #foldOf = new Map<number, number>();
   readonly #at = new Map<string, number>();
+  /** The open keys that were read from the text: those of folds before the object's last eviction. */
+  readonly #reopened = new Set<number>();
   #fold = 0;
   #ready = false;
 
   /**
-   * The open folds as of the last fold that was written. What was announced since is open again, which costs an
+   * The open folds as of the last fold that was written. What was announced since is open again, which costs one
    * invalidation for each of these keys that is read.
    *
    * @param text as `toText` made it; null for a shard that has not folded since it writes one.
@@ -64,7 +71,10 @@ export class OpenFolds {
     const { fold, ready, at, keys } = JSON.parse(text) as Written;
     folds.#fold = fold;
     folds.#ready = ready;
-    for (const hash of keys) folds.#foldOf.set(hash, fold);
+    for (const hash of keys) {
+      folds.#foldOf.set(hash, fold);
+      folds.#reopened.add(hash);
+    }
     for (const [epoch, seq] of at) folds.#at.set(epoch, seq);
     return folds;
   }
@@ -89,16 +99,26 @@ export class OpenFolds {
   }
 
   /** Features have become ready. */
-  openReady(): void {
+  openReady(): this {
     this.#ready = true;
+    return this;
   }
 
-  /** Notes that what was folded was invalidated at the moment `at` or before. */
-  announce({ keys, fold, ready }: Announcement, { epoch, seq }: ClockMoment): void {
+  /**
+   * Notes that what was folded was invalidated at the moment `at` or before.
+   *
+   * @returns whether the text has to be written now: no fold may follow for long, and each eviction would open again what
+   *   this announcement has closed, so that readers would invalidate it after each. The keys of a fold of this life of the
+   *   object are not written: they cost that once at most.
+   */
+  announce({ keys, fold, ready }: Announcement, { epoch, seq }: ClockMoment): boolean {
+    let isWritten = ready && this.#ready;
     for (const key of keys) {
       const hash = tagHash(key);
       // A later fold of the key has an invalidation of its own.
-      if ((this.#foldOf.get(hash) ?? Number.POSITIVE_INFINITY) <= fold) this.#foldOf.delete(hash);
+      if ((this.#foldOf.get(hash) ?? Number.POSITIVE_INFINITY) > fold) continue;
+      this.#foldOf.delete(hash);
+      if (this.#reopened.delete(hash)) isWritten ||= this.#foldOf.size <= WRITTEN_KEYS_MAX;
     }
     if (ready) this.#ready = false;
     const known = this.#at.get(epoch) ?? 0;
@@ -107,6 +127,7 @@ export class OpenFolds {
       if (this.#at.size <= EPOCHS_MAX) break;
       this.#at.delete(oldest);
     }
+    return isWritten;
   }
 
   has(key: string): boolean {

@@ -146,6 +146,6 @@ export function problemOf(failure: Failure, requestId: string): Problem {
 /** The protocol has one body for all failures, and 400 for a request that does not fit the model. */
 function openInferenceError({ status, detail, pointer }: Problem, headers: Headers): Response {
   headers.set('content-type', 'application/json');
-  const error = pointer === undefined ? detail : `${detail} (${pointer})`;
+  const error = pointer === undefined || pointer === '' ? detail : `${detail} (${pointer})`;
   return new Response(JSON.stringify({ error }), { status: status === 422 ? 400 : status, headers });
 }

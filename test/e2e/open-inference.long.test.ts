@@ -166,6 +166,9 @@ describe('every failure has the body of the protocol', () => {
     const answer = await call(path, { method, headers, ...(body === undefined ? {} : { body }) });
     expect(answer.status).toBe(status);
     expect(Object.keys(answer.json)).toEqual(['error']);
+    // It does not name a header that the client has not sent.
+    const sent = Object.keys(headers).includes('inference-header-content-length');
+    expect(String(answer.json['error']).includes('Inference-Header-Content-Length')).toBe(sent);
     expect(answer.headers.get('content-type')).toBe('application/json');
   });
 });

@@ -2,6 +2,7 @@ import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { FoldableEvent } from '../../src/features/fold.ts';
+import { READY } from '../../src/features/open-folds.ts';
 import { shardOf } from '../../src/features/shards.ts';
 import { serveEntity } from '../support/workers/serve-features.ts';
 
@@ -77,6 +78,34 @@ describe('a feature shard', () => {
     await again.fold(name, 'customer', [purchaseOf(71, 'A', 0, key)]);
     await evictDurableObject(again);
     expect(await openOf()).toEqual({ open: [key], at: [{ epoch: 'e', seq: 5 }] });
+  });
+
+  it('has its readers invalidate once, not after each eviction', async () => {
+    const key = 'idle';
+    const name = shardOf('customer', key);
+    const shard = () => env.FEATURE_SHARD.getByName(name);
+    const shown = async () => {
+      const { folds } = await shard().readWithFolds('customer', [key], NOW);
+      return { open: folds.open, ready: folds.ready };
+    };
+    // The features of this file became ready when they were served, and nobody was told.
+    expect((await shown()).ready).toBe(true);
+    await shard().announced(READY, { epoch: 'e', seq: 7 });
+    const { fold } = await shard().fold(name, 'customer', [purchaseOf(80, 'A', 0, key)]);
+    await evictDurableObject(shard());
+    expect(await shown()).toEqual({ open: [key], ready: false });
+    await shard().announced({ keys: [key], fold, ready: false }, { epoch: 'e', seq: 8 });
+    await evictDurableObject(shard());
+    expect(await shown()).toEqual({ open: [], ready: false });
+  });
+
+  it('is not ready anew after an eviction, without a fold in between', async () => {
+    const name = shardOf('customer', 'quiet');
+    const shard = () => env.FEATURE_SHARD.getByName(name);
+    await shard().announced(READY, { epoch: 'e', seq: 9 });
+    await evictDurableObject(shard());
+    const { folds } = await shard().readWithFolds('customer', ['quiet'], NOW);
+    expect(folds.ready).toBe(false);
   });
 
   it('ignores keys that belong to another shard', async () => {

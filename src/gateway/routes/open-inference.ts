@@ -187,9 +187,9 @@ async function readParts(request: Request): Promise<{ json: unknown; binary: Uin
       binary: bytes.subarray(jsonBytes),
     };
   } catch (error) {
-    throw new Failure('malformed_json', error instanceof Error ? error.message : 'The body is not JSON.', {
-      pointer: JSON_LENGTH,
-    });
+    const detail = error instanceof Error ? error.message : 'The body is not JSON.';
+    // A client that has sent no length has not got it wrong.
+    throw new Failure('malformed_json', detail, sent === null ? {} : { pointer: JSON_LENGTH });
   }
 }
 

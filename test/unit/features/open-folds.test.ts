@@ -55,6 +55,20 @@ describe('the folds of a shard', () => {
     expect(folds.shown([]).ready).toBe(false);
   });
 
+  it('are written with an announcement that an eviction would undo, and with no other', () => {
+    const folds = OpenFolds.read(null);
+    folds.open(['ada', 'bob']);
+    expect(folds.announce({ keys: ['ada'], fold: 1, ready: false }, at(1))).toBe(false);
+    folds.openReady();
+    expect(folds.announce(READY, at(2))).toBe(true);
+    expect(folds.announce(READY, at(3))).toBe(false);
+    const again = OpenFolds.read(folds.toText());
+    expect(again.announce({ keys: ['eve'], fold: 1, ready: false }, at(4))).toBe(false);
+    expect(again.announce({ keys: ['bob'], fold: 1, ready: false }, at(5))).toBe(true);
+    again.open(['bob']);
+    expect(again.announce({ keys: ['bob'], fold: 2, ready: false }, at(6))).toBe(false);
+  });
+
   it('are refused beyond the limit, as an outage, and fit a value of SQLite', () => {
     const folds = OpenFolds.read(null);
     folds.open(Array.from({ length: OPEN_KEYS_MAX - 10 }, (_, key) => `customer ${key}`));

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
+import { DurationsReporter } from './test/support/node/durations-reporter.ts';
 import { FailuresReporter } from './test/support/node/failures-reporter.ts';
 
 /** No database listens there: what these tests need of one, the end-to-end tests have. */
@@ -21,6 +22,8 @@ const WORKER_VARS = {
 
 /** A file that gets each failing test and its message; CI shows it last. */
 const FAILURES = process.env['TEST_FAILURES'];
+/** A file that gets the time of each test file. */
+const DURATIONS = process.env['TEST_DURATIONS'];
 
 /** Files that `npm run test:all` runs and `npm test` does not: their projects end in `-long`. */
 const LONG = '**/*.long.test.ts';
@@ -64,7 +67,11 @@ function layer<T extends object>(name: string, folders: readonly string[], optio
 export default defineConfig({
   test: {
     silent: 'passed-only',
-    reporters: FAILURES === undefined ? ['default'] : ['default', new FailuresReporter(FAILURES)],
+    reporters: [
+      'default',
+      ...(FAILURES === undefined ? [] : [new FailuresReporter(FAILURES)]),
+      ...(DURATIONS === undefined ? [] : [new DurationsReporter(DURATIONS)]),
+    ],
     // One worker for each core; by itself vitest leaves one core free.
     maxWorkers: availableParallelism(),
     projects: [

@@ -50,6 +50,7 @@ const NOT_IN_THE_COPY = [
   'DATABASE_URL',
   // CI gives its own run of the tests that file.
   'TEST_FAILURES',
+  'TEST_DURATIONS',
 ];
 
 interface Step {

@@ -1,24 +1,12 @@
 import { createHash, randomUUID } from 'node:crypto';
-import {
-  existsSync,
-  linkSync,
-  mkdirSync,
-  openAsBlob,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { join, relative, resolve } from 'node:path';
+import { existsSync, linkSync, mkdirSync, openAsBlob, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
 import * as z from 'zod';
 import { migratePglite } from '../../../scripts/dev/database/migrations.ts';
+import { hashFiles, KEPT, removeOld } from './kept-files.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
-const CACHE = join(ROOT, 'node_modules/.cache/millrace');
-/** An image has 40 MB, and each change of a migration makes another. One that is still needed is made again. */
-const AGE_MS_MAX = 7 * 24 * 60 * 60 * 1_000;
 
 /** Options of `startDevDatabase`. */
 interface MemoryDatabase {
@@ -48,9 +36,9 @@ export async function memoryDatabase(migrationsDir: string): Promise<MemoryDatab
  * first one keeps its name, because a file that is replaced while a reader has it open as a blob cannot be read any more.
  */
 async function imageOf(name: string, make: () => Promise<PGlite>): Promise<string> {
-  const file = join(CACHE, `${name}.tar`);
+  const file = join(KEPT, `${name}.tar`);
   if (existsSync(file)) return file;
-  mkdirSync(CACHE, { recursive: true });
+  mkdirSync(KEPT, { recursive: true });
   removeOld();
   const database = await make();
   const image = await database.dumpDataDir('none');
@@ -71,31 +59,11 @@ export function linkUnlessThere(own: string, name: string): void {
   }
 }
 
-function removeOld(): void {
-  for (const name of readdirSync(CACHE)) {
-    const file = join(CACHE, name);
-    const found = statSync(file, { throwIfNoEntry: false });
-    if (found !== undefined && Date.now() - found.mtimeMs > AGE_MS_MAX) rmSync(file, { force: true });
-  }
-}
-
 /** What a migrated database is made of: the embedded Postgres, both folders of migrations, and the code that applies them. */
 function digestOf(migrationsDir: string): string {
   const hash = createHash('sha256').update(pgliteVersion());
-  for (const folder of ['migrations', migrationsDir, 'scripts/dev/database'].map((path) =>
-    resolve(ROOT, path),
-  ))
-    for (const file of filesIn(folder)) hash.update(relative(folder, file)).update(readFileSync(file));
+  hashFiles(hash, ['migrations', migrationsDir, 'scripts/dev/database']);
   return hash.digest('hex').slice(0, 32);
-}
-
-/** The files of a folder and of the folders in it. A catalog without tables has no folder. */
-function filesIn(folder: string): string[] {
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .toSorted();
 }
 
 /** The package does not export its own package.json. */

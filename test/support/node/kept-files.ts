@@ -52,15 +52,16 @@ export async function keptFolder(
   const own = `${folder}.${process.pid}`;
   mkdirSync(kept, { recursive: true });
   while (!existsSync(folder)) {
-    if (isMadeByAnother(name, kept)) {
+    if (othersMaking(name, kept).length > 0) {
       await sleep(LOOK_AGAIN_MS);
       continue;
     }
     removeOld();
     mkdirSync(own);
     try {
+      // Of processes that begin at the same moment, one goes on.
+      if (othersMaking(name, kept).some((pid) => pid < process.pid)) continue;
       await make(own);
-      // Two processes may have begun at the same moment: the first one keeps its folder.
       if (!existsSync(folder)) renameSync(own, folder);
     } finally {
       rmSync(own, { recursive: true, force: true });
@@ -69,14 +70,15 @@ export async function keptFolder(
   return folder;
 }
 
-/** Whether a process that is alive makes the folder. What one has left that was ended is removed. */
-function isMadeByAnother(name: string, kept: string): boolean {
-  for (const other of readdirSync(kept).filter((entry) => entry.startsWith(`${name}.`))) {
-    const pid = Number(other.slice(name.length + 1));
-    if (pid !== process.pid && isAlive(pid)) return true;
-    rmSync(join(kept, other), { recursive: true, force: true });
-  }
-  return false;
+/** The other processes that make the folder. What one has left that was ended is removed. */
+function othersMaking(name: string, kept: string): number[] {
+  const others = readdirSync(kept).filter((entry) => entry.startsWith(`${name}.`));
+  const pids = others
+    .map((other) => Number(other.slice(name.length + 1)))
+    .filter((pid) => pid !== process.pid);
+  for (const pid of pids)
+    if (!isAlive(pid)) rmSync(join(kept, `${name}.${pid}`), { recursive: true, force: true });
+  return pids.filter(isAlive);
 }
 
 function isAlive(pid: number): boolean {

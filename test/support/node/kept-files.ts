@@ -1,6 +1,6 @@
 import type { Hash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const ROOT = join(import.meta.dirname, '../../..');
@@ -20,9 +20,9 @@ export function removeOld(): void {
   }
 }
 
-/** Adds the paths and the contents of all files in some folders and files of the repository. */
+/** Adds the paths and the contents of all files in some folders. A relative path begins at the root of the repository. */
 export function hashFiles(hash: Hash, paths: readonly string[]): void {
-  for (const path of paths.map((one) => join(ROOT, one)))
+  for (const path of paths.map((one) => resolve(ROOT, one)))
     for (const file of filesIn(path))
       hash.update(relative(ROOT, file)).update('\0').update(readFileSync(file));
 }

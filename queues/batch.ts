@@ -131,7 +131,7 @@ async function finishGroup<Body extends Tried>(
       if (verdict.kind === 'failed') await tryAgainOrKeep(verdict.parts, queue, topic, ports);
       message.ack();
     } catch (error) {
-      const fields = { 'event.action': 'queue', 'queue.name': queue, 'message.id': message.id };
+      const fields = { 'event.action': 'queue', 'millrace.queue': queue, 'millrace.message.id': message.id };
       log('warn', 'A message could not be handled. It is retried later.', fields, error);
       await retryLater(message, ports.queue);
     }
@@ -181,7 +181,7 @@ async function tryAgainOrKeep<Body extends Tried>(
   for (const { message, error } of parts) {
     // A part that can still be halved may hold items that are not at fault, so its failure does not count as a try.
     const tries = (message.tries ?? 0) + (topic.halves(message) === undefined ? 1 : 0);
-    const fields = { 'event.action': 'queue', 'queue.name': name, 'message.tries': tries };
+    const fields = { 'event.action': 'queue', 'millrace.queue': name, 'millrace.message.tries': tries };
     log(
       'error',
       'A part of a message fails although all dependencies are available. It is retried, and kept as a dead letter after the last try.',
@@ -207,7 +207,11 @@ async function refuse<Body>(
 ): Promise<void> {
   const [issue] = error.issues;
   const detail = `The message does not match the schema of ${queue}: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`;
-  log('error', detail, { 'event.action': 'queue', 'queue.name': queue, 'message.id': message.id });
+  log('error', 'A message does not match the schema of its queue.', {
+    'event.action': 'queue',
+    'millrace.queue': queue,
+    'millrace.message.id': message.id,
+  });
   const delaySeconds = FIRST_TRY_DELAY_S * 4 ** Math.min(message.attempts - 1, TRIES_MAX);
   if (message.attempts < TRIES_MAX) return message.retry({ delaySeconds });
   try {

@@ -148,7 +148,9 @@ export class Deliveries {
 
   #drop(target: string, standing: Standing, why: string): void {
     this.#put(target, { ...standing, dropped: standing.dropped + 1 });
-    log('error', `A notice was dropped: ${why}.`, { 'event.action': 'alert-delivery', target });
+    log('error', 'A notice was dropped.', {
+      ...{ 'event.action': 'alert-delivery', 'event.reason': why, 'millrace.target': target },
+    });
   }
 
   #head(target: string): z.output<typeof Waiting> | undefined {

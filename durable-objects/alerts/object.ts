@@ -291,10 +291,15 @@ export class Alerts extends DurableObject {
 function logEvent({ type, alert }: AlertEvent): void {
   const { alertname, labels, severity } = alert;
   const level = type === 'resolved' || severity === 'ticket' ? 'warn' : 'error';
-  log(level, `${alertname}: ${type}. ${alert.summary}`, {
-    ...{ 'event.action': 'alert', 'alert.name': alertname, 'alert.state': type, 'alert.severity': severity },
-    ...(labels['peer'] === undefined ? {} : { 'alert.peer': labels['peer'] }),
-    ...(labels['objective'] === undefined ? {} : { 'alert.objective': labels['objective'] }),
+  log(level, 'An alert changed its state.', {
+    ...{
+      'event.action': 'alert',
+      'rule.name': alertname,
+      'millrace.alert.state': type,
+      'millrace.alert.severity': severity,
+    },
+    ...(labels['peer'] === undefined ? {} : { 'millrace.alert.peer': labels['peer'] }),
+    ...(labels['objective'] === undefined ? {} : { 'millrace.alert.objective': labels['objective'] }),
   });
 }
 

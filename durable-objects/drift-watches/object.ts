@@ -103,8 +103,8 @@ export class DriftWatches extends DurableObject {
     const fields = {
       'event.action': 'drift',
       'millrace.model': model,
-      version,
-      column: current.found.column,
+      'millrace.model.version': version,
+      'millrace.column': current.found.column,
     };
     if (training === null) log('warn', 'The rows that a model is asked about have drifted.', fields);
     try {

@@ -96,7 +96,11 @@ export class KafkaSource extends DurableObject {
       log(
         'warn',
         'A Kafka partition could not be read; the alarm retries it.',
-        { 'event.action': 'kafka-source', ...at },
+        {
+          'event.action': 'kafka-source',
+          'millrace.kafka.topic': at.topic,
+          'millrace.kafka.partition': at.partition,
+        },
         error,
       );
       const pauseMs = Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** Math.min(this.#failures, 10));

@@ -1,5 +1,5 @@
 import type { Now } from '../platform/clock.ts';
-import { type LogFields, type LogLevel, log } from '../platform/logger.ts';
+import { type Constant, type LogFields, type LogLevel, log } from '../platform/logger.ts';
 import type { CachedAnswer } from './cached-answer.ts';
 import { type Clock, newClock } from './clock/clock.ts';
 import { applyDelta } from './clock/delta.ts';
@@ -95,8 +95,6 @@ const ROOT_ASKS_MAX = 3;
 const ROOT_PAUSE_MS = 2_000;
 /** How far the watermark has to be past the read, in milliseconds, to allow for rounding and clock drift. */
 const WATERMARK_SLACK_MS = 10;
-/** The most tags in a log line. A page has a hundred; the first ones show their kind. */
-const TOLD_TAGS_MAX = 10;
 /** A probe that runs longer than this, in milliseconds, counts as cancelled with its request. */
 const LEASE_MS = 30_000;
 
@@ -131,7 +129,7 @@ export class Probe {
         tell(
           'warn',
           'A probe failed: the origin or the root clock did not answer.',
-          { view: request.view },
+          { 'millrace.view': request.view },
           error,
         );
         return { verdict: 'inconclusive', reason: 'unreachable' };
@@ -144,7 +142,7 @@ export class Probe {
   }
 
   async #look(request: ReadRequest, entry: Entry, judgedSeq: number): Promise<ProbeVerdict> {
-    const { etag, tags } = await this.#readOrigin(request, entry);
+    const { etag } = await this.#readOrigin(request, entry);
     if (etag === entry.etag) return { verdict: 'consistent', reason: 'equal' };
     const readAtMs = this.#ports.now();
     await this.#ports.sleep(GRACE_MS);
@@ -153,7 +151,7 @@ export class Probe {
     const mayHaveChangedBack = verdict.reason === 'missed_invalidation';
     if (mayHaveChangedBack && (await this.#readOrigin(request, entry)).etag === entry.etag)
       return { verdict: 'inconclusive', reason: 'changed_back' };
-    await this.#heal(request, entry, { judgedSeq, tags, reason: verdict.reason });
+    await this.#heal(request, verdict.reason);
     return verdict;
   }
 
@@ -183,25 +181,14 @@ export class Probe {
   }
 
   /** Reads with the entry's own `now`: an answer of another grain may differ from it and both be right. */
-  async #readOrigin(
-    request: ReadRequest,
-    { now = this.#ports.now() }: Entry,
-  ): Promise<{ etag: string; tags: readonly string[] }> {
-    const { value, tags } = await request.load(now);
-    const { etag } = await bodyAndEtag(value, this.#ports.digest);
-    return { etag, tags };
+  async #readOrigin(request: ReadRequest, { now = this.#ports.now() }: Entry): Promise<{ etag: string }> {
+    const { value } = await request.load(now);
+    return await bodyAndEtag(value, this.#ports.digest);
   }
 
-  /** Logs what an operator needs to find the missing tag or the uncaptured writer, and purges the key. */
-  async #heal(
-    { view, key, purgeKey }: ReadRequest,
-    { epoch, stamp }: Entry,
-    found: { judgedSeq: number; tags: readonly string[]; reason: ProbeVerdict['reason'] },
-  ): Promise<void> {
-    const { judgedSeq, reason } = found;
-    // An entry stores hashes only, so these are the tags that the view names for the origin's present answer.
-    const tags = found.tags.slice(0, TOLD_TAGS_MAX).join(' ');
-    const fields = { 'event.reason': reason, view, key, tags, epoch, stamp, judged_seq: judgedSeq };
+  /** Logs which view lacks a tag or has an uncaptured writer, and purges the key. The key may name a person: the log has none. */
+  async #heal({ view, key, purgeKey }: ReadRequest, reason: ProbeVerdict['reason']): Promise<void> {
+    const fields = { 'event.reason': reason, 'millrace.view': view };
     tell(
       'error',
       'A cached answer differed from the origin, and no invalidation accounts for it. Its key is purged.',
@@ -214,13 +201,18 @@ export class Probe {
         tell(
           'warn',
           'The key of an inconsistent answer could not be purged; it stays until its TTL.',
-          { view, key },
+          { 'millrace.view': view },
           error,
         ),
       );
   }
 }
 
-function tell(level: LogLevel, message: string, fields: LogFields, error?: unknown): void {
-  log(level, message, { 'event.action': 'cache-probe', ...fields }, error);
+function tell<const Message extends string>(
+  level: LogLevel,
+  message: Constant<Message>,
+  fields: LogFields,
+  error?: unknown,
+): void {
+  log<Message>(level, message, { 'event.action': 'cache-probe', ...fields }, error);
 }

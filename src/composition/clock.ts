@@ -57,7 +57,11 @@ export async function syncFrom(
     (forMs) => {
       const message =
         'A regional clock did not answer in time. This isolate asks the root clock instead for a while.';
-      log('warn', message, { 'event.action': 'clock-sync', region, 'millrace.for_ms': forMs });
+      log('warn', message, {
+        'event.action': 'clock-sync',
+        'millrace.region': region,
+        'millrace.for_ms': forMs,
+      });
     },
   );
 }

@@ -81,6 +81,8 @@ export interface Env {
   readonly TRACE_SLOW_MS?: string | number;
   /** `on` records Millrace's spans in the platform's own tracing as well. */
   readonly PLATFORM_SPANS?: string;
+  /** `kept` logs a line for each request whose trace is kept. */
+  readonly LOG_REQUESTS?: string;
   /** No binding: the span that calls through these bindings are within; see `envIn`. */
   readonly span?: Span;
   /** The URL of the Kafka REST bridge, and its credentials (secrets). */

@@ -101,6 +101,9 @@ export async function tendFeedback({ env, isolate: { catalog } }: BoundIsolate):
   for (let page = 0; page < PAGES_OF_PRUNING; page += 1) {
     const files = await removeBefore(now - days * DAY_MS);
     if (files === 0) return;
-    log('info', 'Retention deleted old files of served predictions.', { 'event.action': 'retention', files });
+    log('info', 'Retention deleted old files of served predictions.', {
+      'event.action': 'retention',
+      'millrace.count': files,
+    });
   }
 }

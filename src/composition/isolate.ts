@@ -97,13 +97,10 @@ export class Isolate {
   readonly rollouts = new RolloutReports();
   readonly served = new ServedLog();
   readonly observedRows = new ObservedRowsOfIsolate();
-  /** The properties that are keys of entities. */
-  readonly keyProperties: ReadonlySet<string>;
   readonly #bound = new WeakMap<object, BoundIsolate>();
 
   constructor(catalog: Catalog) {
     this.catalog = catalog;
-    this.keyProperties = new Set(catalog.entities.flatMap(({ params }) => Object.keys(params)));
   }
 
   /** The ports of views; one object for all requests. */
@@ -308,7 +305,6 @@ export class BoundIsolate implements ViewPorts {
     const ports = {
       ...asOfPorts(here),
       shards: watched.shards,
-      keyProperties: this.isolate.keyProperties,
     };
     const loaded = await loadView(view, request, now, ports);
     return signCursors(this.cursorKey, view, request, asOfMoment(loaded, await watched.moment()));

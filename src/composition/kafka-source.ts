@@ -8,7 +8,7 @@ import { LineageRecorder } from '../pipeline/lineage/recorder.ts';
 import { systemNow } from '../platform/clock.ts';
 import { sha256Hex } from '../platform/digest.ts';
 import { newId } from '../platform/ids.ts';
-import { log } from '../platform/logger.ts';
+import { type LogFields, log } from '../platform/logger.ts';
 import { systemRandom } from '../platform/random.ts';
 import { KafkaPartition } from '../storage/kafka.ts';
 import { isOutage } from '../storage/outage.ts';
@@ -38,6 +38,11 @@ export function kafkaSourceOf(env: SourceEnv, catalog: Pick<Catalog, 'eventTypes
   };
 }
 
+/** Where a partition is, for a line of the log. */
+function fieldsOf({ topic, partition }: { readonly topic: string; readonly partition: number }): LogFields {
+  return { 'millrace.kafka.topic': topic, 'millrace.kafka.partition': partition };
+}
+
 /** Reads from the bridge, stores and relays. The next pass over `quality_pending` scores the stored events. */
 function sourcePorts(
   env: SourceEnv,
@@ -65,7 +70,12 @@ function sourcePorts(
     write: (runs: readonly RunTally[], predictions: readonly PredictionRecord[]) =>
       recordLineage(db, runs, predictions, shard),
     lost: (what: string, reason: string, by: number) =>
-      log('warn', 'Lineage was lost.', { 'event.action': 'lineage', what, 'event.reason': reason, by }),
+      log('warn', 'Lineage was lost.', {
+        'event.action': 'lineage',
+        'millrace.source': what,
+        'event.reason': reason,
+        'millrace.count': by,
+      }),
   };
   return {
     at,
@@ -93,17 +103,17 @@ function sourcePorts(
         'Kafka dropped records before they were read. The reader continues with the oldest record.',
         {
           'event.action': 'kafka-source',
-          ...at,
-          from,
-          to,
+          ...fieldsOf(at),
+          'millrace.kafka.from': String(from),
+          'millrace.kafka.to': String(to),
         },
       ),
     recreated: (from, to) =>
       log('warn', 'A Kafka topic was created again. The reader goes back to its first record.', {
         'event.action': 'kafka-source',
-        ...at,
-        from,
-        to,
+        ...fieldsOf(at),
+        'millrace.kafka.from': String(from),
+        'millrace.kafka.to': String(to),
       }),
   };
 }

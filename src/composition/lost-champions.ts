@@ -35,6 +35,10 @@ export async function replaceLostChampions(
       verdict === 'no_other'
         ? 'An artifact of the champion is lost, and no version before it has all of its own. Publish it again.'
         : 'An artifact of the champion is lost, so the version before answers.';
-    log('error', message, { 'event.action': 'lost-champion', 'millrace.model': name, verdict });
+    log('error', message, {
+      'event.action': 'lost-champion',
+      'millrace.model': name,
+      'event.outcome': verdict,
+    });
   }
 }

@@ -18,5 +18,8 @@ export async function exportMetrics({ env }: BoundIsolate): Promise<void> {
   const { outcome } = await sendExport(receiver, 'metrics', serializer.serializeRequest(metrics));
   // The counters are cumulative, so the next export has what this one lacks.
   if (outcome !== 'taken')
-    log('warn', 'The receiver of metrics did not take them.', { 'event.action': 'metrics-export', outcome });
+    log('warn', 'The receiver of metrics did not take them.', {
+      'event.action': 'metrics-export',
+      'event.outcome': outcome,
+    });
 }

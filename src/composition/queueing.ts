@@ -111,7 +111,7 @@ async function sendEvents(
     if (hashes.length > 0) await queuedEvents(env, (hashes[0] ?? 0) % QUEUED_SHARDS).note(hashes);
   } catch (error) {
     const message = 'Queued events could not be recorded. Their status is "not found" until they are stored.';
-    log('warn', message, { 'event.action': 'ingest', events: items.length }, error);
+    log('warn', message, { 'event.action': 'ingest', 'millrace.count': items.length }, error);
   }
 }
 

@@ -47,7 +47,12 @@ export function rolloutsPorts(env: Env, catalog: Pick<Catalog, 'models'>): Rollo
     const moved = await guarded(() => moveRollout(db(), wanted, { principal: OBJECT, tags }));
     if (moved === null) return null;
     const { model, stage, share, reason, version } = wanted;
-    const fields = { 'event.action': 'rollout', 'millrace.model': model, stage, share, reason, version };
+    const fields = {
+      'event.action': 'rollout',
+      'millrace.model': model,
+      ...{ 'millrace.rollout.stage': stage, 'millrace.rollout.share': share, 'event.reason': reason },
+      'millrace.model.version': version,
+    };
     log(stage === 'rolled_back' ? 'warn' : 'info', 'A rollout took a step.', fields);
     try {
       await invalidateTags(env, tags);

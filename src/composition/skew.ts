@@ -57,9 +57,9 @@ async function checked(
     const fields = {
       'event.action': 'skew',
       'millrace.model': definition.name,
-      version,
-      why,
-      prediction: id,
+      'millrace.model.version': version,
+      'event.reason': why,
+      'millrace.prediction.id': id,
     };
     log('error', 'A served prediction differs from what its history gives.', fields);
   }

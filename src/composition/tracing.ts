@@ -58,6 +58,7 @@ const Vars = z.object({
   OTEL_RESOURCE_ATTRIBUTES: Pairs,
   TRACE_SLOW_MS: z.coerce.number().int().min(1).max(600_000).default(SLOW_MS_DEFAULT),
   PLATFORM_SPANS: z.enum(['on', 'off']).default('off'),
+  LOG_REQUESTS: z.enum(['kept', 'off']).default('off'),
 });
 
 /** The variables and secrets of tracing. */
@@ -107,6 +108,7 @@ function newTracing(vars: z.output<typeof Vars>): Tracing {
     lost: (spans) => countSpans('dropped', spans),
     platformOf: vars.PLATFORM_SPANS === 'on' ? platformTracing : undefined,
     slowMs: vars.TRACE_SLOW_MS,
+    logsRequests: vars.LOG_REQUESTS === 'kept',
   });
 }
 

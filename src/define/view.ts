@@ -279,16 +279,13 @@ function featureRead(
 /** A view found something that its own response schema refuses, such as a NaN that another application wrote. */
 export class AnswerMismatch extends Error {
   override readonly name = 'AnswerMismatch';
-  /** JSON Pointer into the answer. */
+  /** JSON Pointer into the answer. Names that the schema does not declare, such as keys of a record, are `…`. */
   readonly pointer: string;
-  /** The innermost object around it, usually the row. */
-  readonly row: Readonly<Record<string, unknown>>;
 
-  constructor(issue: Pick<z.core.$ZodIssue, 'path' | 'message'>, found: unknown) {
-    const pointer = jsonPointer(issue.path);
+  constructor(response: z.ZodType, issue: Pick<z.core.$ZodIssue, 'path' | 'message'>) {
+    const pointer = jsonPointer(declaredPath(response, issue.path));
     super(`The answer does not fit its response schema at "${pointer}": ${issue.message}`);
     this.pointer = pointer;
-    this.row = innermost(found, issue.path.slice(0, -1));
   }
 }
 
@@ -297,19 +294,17 @@ export function parseAnswer(response: z.ZodType, found: unknown): unknown {
   const parsed = response.safeParse(found);
   if (parsed.success) return parsed.data;
   const [issue = { path: [], message: 'The schema refuses it.' }] = parsed.error.issues;
-  throw new AnswerMismatch(issue, found);
+  throw new AnswerMismatch(response, issue);
 }
 
-function innermost(found: unknown, path: readonly PropertyKey[]): Readonly<Record<string, unknown>> {
-  let row: Readonly<Record<string, unknown>> = {};
-  let value: unknown = found;
-  for (const step of [undefined, ...path]) {
-    if (step !== undefined) value = Reflect.get(Object(value), step);
-    if (isRecord(value)) row = value;
-  }
-  return row;
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+function declaredPath(response: unknown, path: readonly PropertyKey[]): PropertyKey[] {
+  let at = response;
+  return path.map((step) => {
+    while (at instanceof z.ZodOptional || at instanceof z.ZodNullable) at = at.unwrap();
+    const isList = at instanceof z.ZodArray && typeof step === 'number';
+    const isDeclared = at instanceof z.ZodObject && Object.hasOwn(at.shape, step);
+    if (at instanceof z.ZodArray && isList) at = at.element;
+    else at = at instanceof z.ZodObject && isDeclared ? at.shape[String(step)] : undefined;
+    return isList || isDeclared ? step : '…';
+  });
 }

@@ -4,7 +4,7 @@ import type { FeatureRow } from '../define/feature-value.ts';
 import { AnswerMismatch, type Loaded, type ViewDefinition, type ViewRequest } from '../define/view.ts';
 import { Failure } from '../platform/failure.ts';
 import { newId } from '../platform/ids.ts';
-import { type LogFields, log } from '../platform/logger.ts';
+import { log } from '../platform/logger.ts';
 import { guarded, sqlState } from '../storage/postgres/connect.ts';
 import { featureTag, readFeatures, readyTag, type ShardPort } from './shards.ts';
 
@@ -24,8 +24,6 @@ export class ViewFault extends Error {
 
 export interface LoadViewPorts extends AsOfPorts {
   readonly shards: Pick<ShardPort, 'read' | 'moves'>;
-  /** The properties that are keys of entities: the log names a row by them. */
-  readonly keyProperties: ReadonlySet<string>;
 }
 
 /**
@@ -57,23 +55,13 @@ export async function loadView(
     const fields = {
       'event.action': 'view-load',
       'error.id': id,
-      view: view.name,
-      ...(state === undefined ? {} : { sqlstate: state }),
-      ...(error instanceof AnswerMismatch ? placeOf(error, ports.keyProperties) : {}),
+      'millrace.view': view.name,
+      ...(state === undefined ? {} : { 'error.code': state }),
+      ...(error instanceof AnswerMismatch ? { 'millrace.pointer': error.pointer } : {}),
     };
-    log('error', `The view "${view.name}" failed.`, fields, error);
+    log('error', 'A view failed.', fields, error);
     throw new ViewFault(view.name, id, error);
   }
-}
-
-/** Where an answer does not fit: the pointer, and the key of the row. Other columns may be personal data. */
-function placeOf({ pointer, row }: AnswerMismatch, keyProperties: ReadonlySet<string>): LogFields {
-  const key = Object.entries(row).filter(([property]) => keyProperties.has(property));
-  return { 'error.pointer': pointer, 'error.row': JSON.stringify(Object.fromEntries(key), asText) };
-}
-
-function asText(_: string, value: unknown): unknown {
-  return typeof value === 'bigint' ? String(value) : value;
 }
 
 async function featuresOf(

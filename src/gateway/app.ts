@@ -151,7 +151,8 @@ export function createApp(host: GatewayHost): OpenAPIHono<AppEnv> {
     auditedSteps: (c, ...action) => auditedSteps(c, portsOf(c).audit, ...action),
   };
   const cors = new Cors(catalog);
-  const failed = failedBy(limitsOf, cors);
+  const routes = new RouteLabels([app, uncached]);
+  const failed = failedBy(limitsOf, cors, routes);
 
   app.onError(failed);
   uncached.onError(failed);
@@ -221,7 +222,7 @@ export function createApp(host: GatewayHost): OpenAPIHono<AppEnv> {
   app.fetch = fetchKnownFirst(app.fetch, known, failed, {
     count: countRequest,
     trace: traceRequest,
-    routes: new RouteLabels([app, uncached]),
+    routes,
   });
   return app;
 }
@@ -278,20 +279,21 @@ function admitted(c: Context<AppEnv>, principal: Principal): Principal {
   return principal;
 }
 
-function failedBy(limitsOf: PortsOf<Charging>, cors: Cors) {
+function failedBy(limitsOf: PortsOf<Charging>, cors: Cors, routes: RouteLabels) {
   return async (thrown: Error, c: Context<AppEnv>): Promise<Response> => {
-    const response = failed(await refusalOf(thrown, c, limitsOf), c);
+    const response = failed(await refusalOf(thrown, c, limitsOf), c, routes);
     cors.mark(response, c.req.raw);
     return response;
   };
 }
 
-function failed(error: Error, c: Context<AppEnv>): Response {
+function failed(error: Error, c: Context<AppEnv>, routes: RouteLabels): Response {
   const requestId = requestIdOf(c);
   if (!(error instanceof Failure) || error.cause !== undefined) {
+    const [method, route] = routes.of(c.req.raw);
     const fields = {
-      'http.request.method': c.req.method,
-      'url.path': c.req.path,
+      'http.request.method': method,
+      'millrace.route': route,
       'http.request.id': requestId,
       ...traceFields(c),
       ...(error instanceof ViewFault ? { 'error.id': error.id } : {}),

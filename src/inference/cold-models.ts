@@ -83,14 +83,13 @@ export class ColdModels {
   compare(version: string, inputs: Tensors, computed: Tensors): 'agrees' | 'differs' | undefined {
     const evaluated = this.find(version)?.run(inputs, Object.keys(computed));
     if (evaluated === undefined) return undefined;
-    const difference = differenceOf(evaluated, computed);
-    if (difference === undefined) return 'agrees';
+    if (differenceOf(evaluated, computed) === undefined) return 'agrees';
     if (this.#aside.size >= ASIDE_MAX) this.#aside.clear();
     this.#aside.add(version);
     this.drop(version);
     const message =
       'The evaluator differs from the runtime, which alone answers for this version from now on.';
-    log('error', message, { 'event.action': 'parity', 'model.version': version, difference });
+    log('error', message, { 'event.action': 'parity', 'millrace.model.version': version });
     return 'differs';
   }
 

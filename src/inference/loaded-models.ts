@@ -333,7 +333,7 @@ export class LoadedModels {
       });
       if (isBroken(failure)) {
         const message = 'A version cannot be loaded because of its artifacts. The version before answers.';
-        log('error', message, { 'event.action': 'load', 'model.version': version }, error);
+        log('error', message, { 'event.action': 'load', 'millrace.model.version': version }, error);
       }
       throw failure;
     }

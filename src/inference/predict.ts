@@ -285,8 +285,8 @@ async function outcomeOf(
     const fallback = fallbackOf(definition, known);
     if (answer === undefined && fallback === undefined) throw failure;
     const what = answer === undefined ? 'the fallback' : 'the version before';
-    const message = `A model or its features cannot be used; ${what} answers.`;
-    log('warn', message, { 'event.action': 'predict', degraded }, failure);
+    const message = `A model or its features cannot be used; ${what} answers.` as const;
+    log('warn', message, { 'event.action': 'predict', 'event.reason': degraded }, failure);
     if (answer !== undefined) return { answer, source: 'previous', degraded, manifest: previous };
     return { answer: fallback ?? {}, source: 'fallback', degraded, manifest: known };
   };

@@ -118,8 +118,8 @@ async function compute(
     if (previous !== null && isBroken(failure)) await ports.load(previous).catch(() => undefined);
     const found = await standInFor(definition, asked, degraded, known, ports);
     if (found === undefined) throw failure;
-    const message = `A ranking or its features cannot be used; ${found.ranking.source} answers.`;
-    log('warn', message, { 'event.action': 'rank', degraded }, failure);
+    const message = `A ranking or its features cannot be used; ${found.ranking.source} answers.` as const;
+    log('warn', message, { 'event.action': 'rank', 'event.reason': degraded }, failure);
     return found;
   };
   const [found, row] = await Promise.all([

@@ -91,7 +91,12 @@ async function checked<Fact>(
     const late = () => new CheckTimeout(`No answer within ${CHECK_MS} ms.`);
     return [rule(await withTimeout(read(), CHECK_MS, late))].flat();
   } catch (error) {
-    log('warn', 'A check of the diagnosis failed.', { 'event.action': 'diagnosis', check: name }, error);
+    log(
+      'warn',
+      'A check of the diagnosis failed.',
+      { 'event.action': 'diagnosis', 'event.reason': name },
+      error,
+    );
     return [judge.failed(name, reasonOf(error), sqlState(error))];
   }
 }

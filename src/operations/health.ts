@@ -23,7 +23,12 @@ export async function checkHealth(checks: Readonly<Record<string, () => Promise<
         );
         return [name, 'ok'] as const;
       } catch (error) {
-        log('warn', 'A dependency is not available.', { 'event.action': 'health', dependency: name }, error);
+        log(
+          'warn',
+          'A dependency is not available.',
+          { 'event.action': 'health', 'millrace.dependency': name },
+          error,
+        );
         return [name, 'unavailable'] as const;
       }
     }),

@@ -104,12 +104,10 @@ function refused(event: StorableEvent, error: unknown): StorageRefusal {
   log('warn', 'The database refused an event. It is kept in quarantine.', {
     ...{
       'event.action': 'store',
-      'event.id': event.id,
-      'event.source': event.source,
-      'event.type': event.type,
+      'millrace.event.type': event.type,
     },
-    ...{ 'error.code': refusal?.sqlState, 'db.table': refusal?.table },
-    ...{ 'db.column': refusal?.column, 'db.constraint': refusal?.constraint },
+    ...{ 'error.code': refusal?.sqlState, 'millrace.db.table': refusal?.table },
+    ...{ 'millrace.db.column': refusal?.column, 'millrace.db.constraint': refusal?.constraint },
   });
   const isNamed =
     property !== undefined &&
@@ -125,14 +123,15 @@ function refused(event: StorableEvent, error: unknown): StorageRefusal {
   };
 }
 
-/** A missing table or column is not the fault of the events: they are retried until it exists. */
+/** A missing table or column, which the catalog declares, is not the fault of the events: they are retried until it exists. */
 function logMismatch(error: unknown): void {
   const refusal = refusalOf(error);
   if (refusal === undefined || !isMismatch(refusal)) return;
   const message =
     'The catalog does not fit the database, so events cannot be stored. Apply the migrations, or correct the catalog. The events are retried, and kept as dead letters after the last try.';
   log('error', message, {
-    ...{ 'event.action': 'store', 'error.code': refusal.sqlState, 'db.error': refusal.message },
-    ...{ 'db.table': refusal.table, 'db.column': refusal.column },
+    ...{ 'event.action': 'store', 'error.code': refusal.sqlState },
+    ...{ 'millrace.db.table': refusal.table, 'millrace.db.column': refusal.column },
+    'millrace.db.missing': /"([\w.]+)"/.exec(refusal.message)?.[1],
   });
 }

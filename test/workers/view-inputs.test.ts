@@ -162,7 +162,11 @@ describe("an error of a view's own code", () => {
     expect(broken.text).not.toContain('fragile failed');
     expect(broken.cache).toBe('');
     expect(logLines()).toContainEqual(
-      expect.objectContaining({ 'log.level': 'error', view: 'fragile', 'event.action': 'view-load' }),
+      expect.objectContaining({
+        'log.level': 'error',
+        'millrace.view': 'fragile',
+        'event.action': 'view-load',
+      }),
     );
     isBroken = false;
     expect((await get(path, token)).cache).toContain('fwd=stale');

@@ -55,7 +55,7 @@ export class PushList {
       log(
         'info',
         'A push to a region failed; its next sync catches up.',
-        { 'event.action': 'clock-push', region },
+        { 'event.action': 'clock-push', 'millrace.region': region },
         error,
       );
     } finally {

@@ -37,7 +37,7 @@ export async function audited<Result>(
     try {
       await ports.end(begun, outcome, await bounded(after));
     } catch (error) {
-      const fields = { 'event.action': action, 'audit.id': begun, 'event.outcome': outcome };
+      const fields = { 'event.action': action, 'millrace.audit.id': String(begun), 'event.outcome': outcome };
       log(
         'warn',
         'The outcome of an action could not be recorded. The audit log has its beginning.',

@@ -147,7 +147,7 @@ async function end(c: Context<AppEnv>, port: IdempotencyPort, { id, lease, secre
         'warn',
         'A request took longer than its idempotency key was reserved for. Its answer was not kept.',
         {
-          'url.path': c.req.path,
+          'event.action': 'idempotency',
         },
       );
     return undefined;
@@ -158,7 +158,7 @@ async function end(c: Context<AppEnv>, port: IdempotencyPort, { id, lease, secre
     log(
       'warn',
       'The answer to a request with an idempotency key could not be kept. A repetition is carried out again once its lease ends.',
-      { 'url.path': c.req.path },
+      { 'event.action': 'idempotency' },
       error,
     );
   }

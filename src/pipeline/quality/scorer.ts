@@ -57,7 +57,7 @@ export function scoredStore(ports: ScoredStorePorts): Pick<StorePorts, 'storeEve
     ports.keepAlive(
       work().catch((error) => {
         const message = 'The quality of a transaction could not be scored at once; a later pass scores it.';
-        log('warn', message, { 'event.action': 'quality-score', batch }, error);
+        log('warn', message, { 'event.action': 'quality-score', 'millrace.batch': batch }, error);
       }),
     );
   };
@@ -138,7 +138,7 @@ async function settlePage(pending: readonly PendingBatch[], spent: Spent, ports:
   await ports.settle(pending.map(({ id }) => id).filter((id) => !left.has(id)));
   const lost = missed.length - inTime.length;
   if (lost > 0) {
-    const fields = { 'event.action': 'quality-settle', batches: lost };
+    const fields = { 'event.action': 'quality-settle', 'millrace.count': lost };
     log(
       'error',
       'Transactions were not scored within 24 hours; their events are missing from the quality scores.',

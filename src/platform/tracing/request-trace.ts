@@ -1,8 +1,12 @@
+import { log, traceOf } from '../logger.ts';
 import { parseTraceparent } from './context.ts';
 import { traceIdOf } from './sampler.ts';
 import { NO_SPAN, type Span } from './span.ts';
 import type { LocalTrace, RecordedSpan } from './trace.ts';
 import type { Tracing } from './tracing.ts';
+
+/** The Elastic Common Schema has durations in nanoseconds. */
+const NS_OF_MS = 1_000_000;
 
 /** What the platform passes to a handler of requests, and when. */
 export interface TracedHandler {
@@ -96,6 +100,13 @@ export class RequestTrace {
     });
     span.end();
     this.#trace?.decide(true);
+    if (this.#tracing.logsRequests)
+      log('info', 'A request was answered.', {
+        ...{ 'http.request.method': method, 'millrace.route': route, 'http.response.status_code': status },
+        'event.duration': (this.#tracing.now() - this.#handler.startedMs) * NS_OF_MS,
+        'millrace.cache.status': cache?.(),
+        ...traceOf(span),
+      });
     return span.context;
   }
 

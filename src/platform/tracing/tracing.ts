@@ -23,6 +23,8 @@ export interface TracingPorts {
   readonly platformOf?: ((ctx: object) => PlatformTracing | undefined) | undefined;
   /** A request or a batch that takes this long is kept whatever the sampler says, in milliseconds. */
   readonly slowMs: number;
+  /** Whether each request of a kept trace is a line of the log. */
+  readonly logsRequests?: boolean;
 }
 
 /** Work that serves several traces. */
@@ -37,11 +39,13 @@ export interface BatchSpans {
 export class Tracing {
   readonly sampler: Sampler;
   readonly slowMs: number;
+  readonly logsRequests: boolean;
   readonly #ports: TracingPorts;
 
   constructor(ports: TracingPorts) {
     this.sampler = ports.sampler;
     this.slowMs = ports.slowMs;
+    this.logsRequests = ports.logsRequests === true;
     this.#ports = ports;
   }
 

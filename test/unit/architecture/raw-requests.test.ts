@@ -48,6 +48,7 @@ const MAY: Readonly<Record<string, Reason>> = {
   'test/e2e/bad-input.test.ts': 'malformed',
   'test/e2e/contract/examples.long.test.ts': 'malformed',
   'test/e2e/hostile-events.long.test.ts': 'malformed',
+  'test/e2e/logs.long.test.ts': 'malformed',
   'test/e2e/http.test.ts': 'malformed',
   'test/e2e/idempotency.test.ts': 'malformed',
   'test/e2e/ingest.test.ts': 'malformed',

@@ -110,9 +110,7 @@ describe('a probe', () => {
     await world.sample(await hitOf('v1'));
     expect(JSON.parse(String(lines.mock.calls[0]?.[0]))).toMatchObject({
       'event.reason': 'missed_invalidation',
-      view: 'product',
-      key: 'k',
-      tags: TAG,
+      'millrace.view': 'product',
     });
     expect(world.verdicts).toEqual([{ verdict: 'inconsistent', reason: 'missed_invalidation' }]);
     expect(world.invalidated).toEqual(['cache:key:k']);

@@ -75,7 +75,6 @@ function portsOf(read: LoadViewPorts['shards']['read'] = async () => [], of = db
     invalidate: async () => ({ epoch: EPOCH, seq: 1 }),
     withTimeout,
     shards: { read },
-    keyProperties: new Set(['id']),
   };
 }
 const load = (definition: ViewDefinition, ports = portsOf()) =>
@@ -158,10 +157,10 @@ describe('an error of the view', () => {
   it.each(Object.entries(failingAt))('in %s is a defect, logged with its name', async (_, definition) => {
     const error: unknown = await load(definition).catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(ViewFault);
-    expect(logLines()).toMatchObject([{ 'log.level': 'error', view: 'station-activity' }]);
+    expect(logLines()).toMatchObject([{ 'log.level': 'error', 'millrace.view': 'station-activity' }]);
   });
 
-  it('in one row names the pointer and the row by its key, and no other column', async () => {
+  it('in one row names the pointer, and no value of the row', async () => {
     const rowsOf = view({
       ...common,
       response: z.object({ rows: z.array(z.object({ id: z.number(), secret: z.number() })) }),
@@ -174,7 +173,7 @@ describe('an error of the view', () => {
       tags: () => [],
     });
     const error: unknown = await load(rowsOf).catch((reason: unknown) => reason);
-    expect(logLines()).toMatchObject([{ 'error.pointer': '/rows/1/secret', 'error.row': '{"id":8}' }]);
+    expect(logLines()).toMatchObject([{ 'millrace.pointer': '/rows/1/secret' }]);
     expect(error instanceof ViewFault && logLines()[0]?.['error.id'] === error.id).toBe(true);
   });
 
@@ -195,7 +194,7 @@ describe('an error of the view', () => {
   ])('in SQL is logged with its SQLSTATE: %s, %s', async (sqlstate, _, query) => {
     const error: unknown = await load(asking((of) => of.execute(query))).catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(ViewFault);
-    expect(logLines()).toMatchObject([{ view: 'station-activity', sqlstate }]);
+    expect(logLines()).toMatchObject([{ 'millrace.view': 'station-activity', 'error.code': sqlstate }]);
   });
 
   it('is distinguished from request text that Postgres cannot hold, and from an unavailable database', async () => {

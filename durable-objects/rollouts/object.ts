@@ -3,7 +3,7 @@ import * as z from 'zod';
 import type { EvidenceRecord, Position } from '../../src/inference/rollout/evidence.ts';
 import type { MoveReason } from '../../src/inference/rollout/moves.ts';
 import { RolloutReport } from '../../src/inference/rollout/observed.ts';
-import { RolloutWatch } from '../../src/inference/rollout/watch.ts';
+import { type Challenger, RolloutWatch } from '../../src/inference/rollout/watch.ts';
 import { systemNow } from '../../src/platform/clock.ts';
 import { log } from '../../src/platform/logger.ts';
 import { RolloutStore, type Watched } from './store.ts';
@@ -23,7 +23,7 @@ export interface RegisteredRollout extends Watched {
   /** The version that `champion` names now. */
   readonly champion: string | null;
   /** The newer version that would be rolled out if this rollout ended; null without one. */
-  readonly challenger: string | null;
+  readonly challenger: Challenger | null;
 }
 
 export interface RolloutsPorts {
@@ -53,7 +53,7 @@ export class Rollouts extends DurableObject {
   #watched: Omit<Watched, 'record'> | undefined;
   #watch: RolloutWatch | undefined;
   /** The newer version that waits, as of the last read of the registry. */
-  #challenger: string | undefined;
+  #challenger: Challenger | undefined;
   #readMs = Number.NEGATIVE_INFINITY;
   /** Reads and moves happen one after the other. */
   #turn: Promise<unknown> = Promise.resolve();

@@ -6,7 +6,7 @@ import type { RolloutRoutePorts } from '../gateway/routes/admin-rollouts.ts';
 import { EvidenceRecord, STAGES, shareOf } from '../inference/rollout/evidence.ts';
 import { isUnderWay, tagsOfMove } from '../inference/rollout/moves.ts';
 import type { RolloutPorts } from '../inference/rollout/serve.ts';
-import { RolloutWatch } from '../inference/rollout/watch.ts';
+import { type Challenger, RolloutWatch } from '../inference/rollout/watch.ts';
 import { sleep, systemNow } from '../platform/clock.ts';
 import { newId } from '../platform/ids.ts';
 import { log } from '../platform/logger.ts';
@@ -20,6 +20,7 @@ import {
   wasRolledOut,
 } from '../storage/postgres/model-rollouts.ts';
 import { listAliases } from '../storage/postgres/model-versions.ts';
+import { TRAINER } from '../training/runs/run.ts';
 import { championIn } from './champion.ts';
 import { keepChampionCopy } from './champion-copy.ts';
 import { invalidateTags } from './clock.ts';
@@ -79,8 +80,9 @@ export function rolloutsPorts(env: Env, catalog: Pick<Catalog, 'models'>): Rollo
       const definition = definitionOf(model);
       const plan = definition?.rollout;
       if (plan?.start !== 'automatic') return;
-      const { champion: base, challenger: version } = await nextIn(db(), model);
-      if (version === null || base === null) return;
+      const { champion: base, challenger } = await nextIn(db(), model);
+      if (challenger === null || base === null) return;
+      const { version } = challenger;
       const before = await guarded(() => readRollout(db(), model));
       const hasLabels = definition?.feedback !== undefined;
       const after = before?.id ?? null;
@@ -134,13 +136,15 @@ function stageOf(text: string): RolloutStep['position']['stage'] {
 async function nextIn(
   db: NeonHttpDatabase,
   model: string,
-): Promise<{ readonly champion: string | null; readonly challenger: string | null }> {
+): Promise<{ readonly champion: string | null; readonly challenger: Challenger | null }> {
   const aliases = await guarded(() => listAliases(db));
-  const named = (alias: string) => aliases.find((of) => of.model === model && of.alias === alias)?.version;
-  const [base = null, version = null] = [named('champion'), named('challenger')];
-  if (version === null || base === null || version === base) return { champion: base, challenger: null };
+  const named = (alias: string) => aliases.find((of) => of.model === model && of.alias === alias);
+  const [base, next] = [named('champion')?.version ?? null, named('challenger')];
+  const version = next?.version ?? null;
+  if (next === undefined || version === null || base === null || version === base)
+    return { champion: base, challenger: null };
   const isOld = await guarded(() => wasRolledOut(db, { model, version, base }));
-  return { champion: base, challenger: isOld ? null : version };
+  return { champion: base, challenger: isOld ? null : { version, isByHand: next.changedBy !== TRAINER } };
 }
 
 async function aliasOf(db: NeonHttpDatabase, model: string, alias: string): Promise<string | null> {

@@ -25,7 +25,7 @@ import { r2Training } from '../storage/training-files.ts';
 import { DatasetManifest } from '../training/datasets/manifest.ts';
 import { RANKING_MOMENTS_MAX } from '../training/rankings/moments.ts';
 import type { KeptName, RunnerPorts, TrainedVersion } from '../training/runs/ports.ts';
-import type { TrainingRun } from '../training/runs/run.ts';
+import { TRAINER, type TrainingRun } from '../training/runs/run.ts';
 import { TrainingRunner } from '../training/runs/runner.ts';
 import { qualityNow } from './datasets.ts';
 import type { Env } from './env.ts';
@@ -37,7 +37,6 @@ import { datasets, qualityWindow, trainingRuns } from './objects.ts';
 import { traceTraining } from './traced-training.ts';
 
 /** Who registers versions and changes aliases for a run. */
-const PRINCIPAL = 'training';
 const FILE_MS = 60_000;
 const MOMENTS = Array.from({ length: RANKING_MOMENTS_MAX }, (_, place) => place);
 const KEPT: readonly KeptName[] = [
@@ -176,13 +175,13 @@ function registryPorts(bound: BoundIsolate, keepAlive: KeepAlive): RunnerPorts['
       const measured = await ports.check(definition, bundle);
       const { manifest, card = '' } = bundle;
       const { name: model, version } = manifest;
-      await ports.register({ model, version, manifest: JSON.stringify(manifest), card, measured }, PRINCIPAL);
+      await ports.register({ model, version, manifest: JSON.stringify(manifest), card, measured }, TRAINER);
     },
     challenge: async (model, version) => {
       const { current } = await ports.previous(model, 'challenger');
       if (current === version) return true;
       const target = { model, alias: 'challenger', version, expected: current, reason: 'set' } as const;
-      return (await ports.point(target, PRINCIPAL)) !== undefined;
+      return (await ports.point(target, TRAINER)) !== undefined;
     },
   };
 }

@@ -10,10 +10,28 @@ const StepNeeds = z.strictObject({
   seconds: z.number().min(0).max(604_800).default(300),
 });
 
+/** The odds ratios, as multiples of the tolerated one, for which the comparison of two versions adds up evidence. */
+export const ODDS_RATIOS = [1.5, 2, 3, 5, 10, 30, 100] as const;
+
+/**
+ * The bad version that the last share has to exclude. The fewest labels do not say how well: ten labels hardly differ
+ * between two versions that both miss nine times in ten. So the step goes on until the evidence does.
+ */
+const Excluded = z.strictObject({
+  /** The version's odds of a miss, as a multiple of the tolerated ones. */
+  odds: z.literal(ODDS_RATIOS).default(5),
+  /** The probability, at most, that a version with these odds or greater ones becomes champion. */
+  passes: z.number().min(1e-6).max(0.2).default(0.05),
+});
+/** What the last share excludes if its step waits for labels and declares nothing else. */
+const EXCLUDED = Excluded.parse({});
+
 /** What each share has to see. */
 const CanaryNeeds = StepNeeds.extend({
   /** The fewest of its answers whose labels are known; needs `feedback` of the model. */
   labels: z.int().min(0).max(1_000_000).default(0),
+  /** Needs `feedback` of the model. Declared by default where `labels` is more than 0. */
+  excludes: Excluded.optional(),
 });
 
 /**
@@ -78,7 +96,10 @@ export { Rollout as RolloutPlanSchema };
 /** @throws DeclarationMistake for a setting that is unknown or out of its range. */
 export function rolloutOf(declared: DeclaredRollout): RolloutPlan {
   const { success, data, error } = Rollout.safeParse(declared);
-  if (success) return data;
+  if (success) {
+    const { labels, excludes = labels > 0 ? EXCLUDED : undefined } = data.canary;
+    return excludes === undefined ? data : { ...data, canary: { ...data.canary, excludes } };
+  }
   const [issue] = error.issues;
   throw new DeclarationMistake(
     `The setting "${issue?.path.join('.') ?? ''}" of \`rollout\` is wrong: ${issue?.message ?? 'invalid'}.`,

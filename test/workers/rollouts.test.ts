@@ -25,6 +25,7 @@ const PLAN = rolloutOf({
 class Registry implements RolloutsPorts {
   champion = 'v1';
   challenger: string | null = null;
+  isByHand = false;
   readonly steps: { readonly version: string; readonly stage: string; readonly reason: string }[] = [];
   #at: Watched | undefined;
 
@@ -39,7 +40,10 @@ class Registry implements RolloutsPorts {
   readonly current = async (): Promise<RegisteredRollout | undefined> => {
     if (this.#at === undefined) return undefined;
     const isNew = this.challenger !== null && this.#isNew(this.challenger);
-    return { ...this.#at, champion: this.champion, challenger: isNew ? this.challenger : null };
+    const challenger = isNew && this.challenger !== null ? this.challenger : undefined;
+    const { champion, isByHand } = this;
+    const next = challenger === undefined ? null : { version: challenger, isByHand };
+    return { ...this.#at, champion, challenger: next };
   };
 
   readonly begin = async (): Promise<void> => {
@@ -84,8 +88,10 @@ const requests = (n: number) => ({ requests: n, errors: 0, slow: 0, scores: [] }
 const seen = (version: string) => ({
   ...{ rollout: `of ${version}`, champion: requests(20), canary: requests(20) },
 });
-/** Twenty trials of the champion and ten of the new version, with a miss in three. */
-const LABELS = [[20, 7, 10, 3]];
+/** Trials of the champion and half as many of the new version, with a miss in three: enough to exclude a bad one. */
+const LABELS = [[60, 20, 30, 10]];
+/** So many as the step waits for at least, and too few to exclude a version that misses much more. */
+const FEW_LABELS = [[20, 7, 5, 2]];
 
 describe('the object that watches a rollout', () => {
   it('takes labels although it does not know the rollout yet', async () => {
@@ -126,6 +132,35 @@ describe('the object that watches a rollout', () => {
         { version: 'v3', stage: 'shadow', reason: 'started' },
       ]);
       expect((await object.live())?.rollout).toBe('of v3');
+    });
+  });
+
+  it('lets it give way at once to a version that a person has named', async () => {
+    const registry = new Registry();
+    registry.inCanary('v2');
+    registry.challenger = 'v3';
+    registry.isByHand = true;
+    await watching('by-hand', registry, async (object) => {
+      await object.wake('m');
+      await object.alarm();
+      expect(registry.steps.slice(1)).toEqual([
+        { version: 'v2', stage: 'rolled_back', reason: 'overtaken' },
+        { version: 'v3', stage: 'shadow', reason: 'started' },
+      ]);
+    });
+  });
+
+  it('waits in its last share until its labels exclude a bad version', async () => {
+    const registry = new Registry();
+    registry.inCanary('v2');
+    await watching('undecided', registry, async (object) => {
+      await object.report('m', seen('v2'));
+      await object.labelled('m', 'of v2', FEW_LABELS);
+      await object.alarm();
+      expect(registry.steps).toHaveLength(1);
+      await object.labelled('m', 'of v2', LABELS);
+      await object.alarm();
+      expect(registry.steps.at(-1)).toEqual({ version: 'v2', stage: 'champion', reason: 'enough_seen' });
     });
   });
 

@@ -30,11 +30,15 @@ export function registerRollouts(models: Command): void {
         );
       }
       if (waitsFor !== null) {
-        const { requests, labels, seconds, labelsFrom } = waitsFor;
+        const { requests, labels, seconds, labelsFrom, exclusion } = waitsFor;
         const from = labelsFrom === null ? '' : `, which come from ${labelsFrom} on`;
         cli.reporter.notice(
           `The step waits for ${requests} requests, ${Math.ceil(seconds)} s and ${labels} labels${from}.`,
         );
+        if (exclusion !== null)
+          cli.reporter.notice(
+            `A version with ${exclusion.odds} times the tolerated odds of a miss would come as far with a probability of up to ${exclusion.passesNow.toFixed(3)}; the step waits for ${exclusion.passes}.`,
+          );
       }
       const rows = data.steps.map(({ at, stage, share, version, base, reason, by }) => [
         ...[at, stage, share, version, base, reason, by],

@@ -41,6 +41,14 @@ const WaitsFor = z
     labelsFrom: z.string().nullable().openapi({
       description: 'when the first labels of the step can be known; null if it waits for none',
     }),
+    exclusion: z
+      .object({
+        odds: z.number().openapi({ description: 'its odds of a miss, as a multiple of the tolerated ones' }),
+        passes: z.number().openapi({ description: 'the probability, at most, that such a version passes' }),
+        passesNow: z.number().openapi({ description: 'the bound on it as of the labels that have come' }),
+      })
+      .nullable()
+      .openapi({ description: 'the bad version that the last share has yet to exclude' }),
   })
   .openapi('RolloutWaitsFor');
 const Rollout = z
@@ -144,11 +152,12 @@ function waitingFor(
 ): z.output<typeof WaitsFor> | null {
   const missing = missingOf(live);
   if (missing === undefined) return null;
-  const { requests, labels, ms } = missing;
+  const { requests, labels, ms, exclusion } = missing;
   // In the first `ttlS` of a step no trial begins.
   const fromMs = feedback && live.stepBeganMs + 1_000 * policy.ttlS + feedback.withinMs + feedback.lateMs;
-  const labelsFrom = labels === 0 || fromMs === undefined ? null : new Date(fromMs).toISOString();
-  return { requests, labels, seconds: ms / 1_000, labelsFrom };
+  const needsLabels = labels > 0 || exclusion !== null;
+  const labelsFrom = !needsLabels || fromMs === undefined ? null : new Date(fromMs).toISOString();
+  return { requests, labels, seconds: ms / 1_000, labelsFrom, exclusion };
 }
 
 function stepShown({ changedAt: at, changedBy: by, evidence, step: _, ...row }: RolloutRow) {

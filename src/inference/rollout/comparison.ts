@@ -14,12 +14,10 @@
  * The law requires that, within a batch, each request could as well have been one of the other arm. Assignment by a hash
  * of the entity gives that if requests of one entity do not depend on each other.
  */
+import { ODDS_RATIOS } from '../../define/rollout.ts';
 
 /** Of a batch, in this order: the champion's requests and its events, the new version's requests and its events. */
 export type Batch = readonly number[];
-
-/** How many times the tolerated odds the alternatives have. */
-const ALTERNATIVES = [1.5, 2, 3, 5, 10, 30, 100] as const;
 
 /** In which direction a difference counts. */
 export type Sides = 'more' | 'both';
@@ -29,7 +27,7 @@ export type Evidences = readonly number[];
 
 /** No evidence yet. */
 export function noEvidence(sides: Sides): Evidences {
-  return Array.from({ length: ALTERNATIVES.length * (sides === 'both' ? 2 : 1) }, () => 0);
+  return Array.from({ length: ODDS_RATIOS.length * (sides === 'both' ? 2 : 1) }, () => 0);
 }
 
 /**
@@ -45,9 +43,9 @@ export function addBatch(evidences: Evidences, batch: Batch, tolerated: number):
   const law = hypergeometric(requests, newRequests, all);
   return evidences.map((evidence, at) => {
     const [times, base] =
-      at < ALTERNATIVES.length
-        ? [ALTERNATIVES[at] ?? 1, tolerated]
-        : [1 / (ALTERNATIVES[at - ALTERNATIVES.length] ?? 1), 1 / tolerated];
+      at < ODDS_RATIOS.length
+        ? [ODDS_RATIOS[at] ?? 1, tolerated]
+        : [1 / (ODDS_RATIOS[at - ODDS_RATIOS.length] ?? 1), 1 / tolerated];
     const step =
       newEvents * Math.log(times) + logSum(law, Math.log(base)) - logSum(law, Math.log(base * times));
     return evidence + step;
@@ -60,6 +58,16 @@ export function evidenceOf(evidences: Evidences): number {
   let sum = 0;
   for (const evidence of evidences) sum += Math.exp(evidence - greatest);
   return greatest + Math.log(sum / evidences.length);
+}
+
+/**
+ * A bound on the probability with which a version whose odds are at least so many times the tolerated ones comes as far as
+ * these evidences, at any time. It is the likelihood ratio of those odds against the tolerated ones: its inverse has a mean
+ * of at most 1 under greater odds, as the law has a monotone likelihood ratio, so it ever exceeds 1/p with a probability of
+ * at most p (Ville; A. Wald's lower boundary, Sequential analysis, 1947). How often the champion misses plays no role.
+ */
+export function passingBound(evidences: Evidences, odds: (typeof ODDS_RATIOS)[number]): number {
+  return Math.min(1, Math.exp(evidences[ODDS_RATIOS.indexOf(odds)] ?? 0));
 }
 
 /** The law of the new version's events without a difference, as logarithms up to a constant, from `least` events on. */

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { RolloutPlanSchema, stepMsMax } from '../../define/rollout.ts';
-import { addBatch, type Evidences, evidenceOf, noEvidence, type Sides } from './comparison.ts';
+import { addBatch, type Evidences, evidenceOf, noEvidence, passingBound, type Sides } from './comparison.ts';
 
 /** Where a rollout is. `waiting`: everything has been seen, and a second person has to approve. */
 export const STAGES = ['shadow', 'canary', 'waiting', 'champion', 'rolled_back'] as const;
@@ -38,6 +38,8 @@ export const EvidenceRecord = z.strictObject({
   requests: z.strictObject({ champion: Count, canary: Count }),
   /** The newer version that the rollout gives way to once its step has had its time; absent without one. */
   challenger: z.string().optional(),
+  /** Whether a person named that version: then the rollout gives way at once. */
+  isChallengerByHand: z.literal(true).optional(),
   /** Answers of this step's time whose labels are known; absent where no event says what came of an answer. */
   labelled: z.strictObject({ champion: Count, canary: Count }).optional(),
   /** The buckets between which the champion's scores usually are, inclusive; null until enough of them are known. */
@@ -52,7 +54,8 @@ export type EvidenceRecord = z.output<typeof EvidenceRecord>;
 
 /**
  * Why a rollout waits, goes on or ends. `few_requests` and `few_labels`: the step has not seen so many in its longest time.
- * `overtaken`: a newer challenger waits, and half of that time has passed.
+ * `undecided`: its labels do not exclude a bad version. `overtaken`: a newer challenger waits, and half of that time has
+ * passed, or a person has named it.
  */
 export type VerdictReason =
   | 'too_early'
@@ -60,6 +63,7 @@ export type VerdictReason =
   | 'expired'
   | 'few_requests'
   | 'few_labels'
+  | 'undecided'
   | 'overtaken'
   | Measure;
 
@@ -117,15 +121,21 @@ export function verdictOf(record: EvidenceRecord): Verdict {
     return { action: 'roll_back', reason: 'expired', ...told };
   const missing = missingOf(record);
   if (missing === undefined) return { action: 'hold', reason: 'too_early', ...told };
-  const { requests, labels, ms } = missing;
-  if (requests === 0 && labels === 0 && ms === 0)
+  const { requests, labels, ms, exclusion } = missing;
+  if (requests === 0 && labels === 0 && ms === 0 && exclusion === null)
     return { action: 'advance', reason: 'enough_seen', ...told };
   const stepMs = atMs - record.stepBeganMs;
-  if (stepMs >= stepMsMax(plan))
-    return { action: 'roll_back', reason: requests > 0 ? 'few_requests' : 'few_labels', ...told };
-  if (record.challenger !== undefined && stepMs >= GIVES_WAY_AFTER * stepMsMax(plan))
+  if (stepMs >= stepMsMax(plan)) return { action: 'roll_back', reason: stalledBy(missing), ...told };
+  const patienceMs = record.isChallengerByHand === true ? 0 : GIVES_WAY_AFTER * stepMsMax(plan);
+  if (record.challenger !== undefined && stepMs >= patienceMs)
     return { action: 'roll_back', reason: 'overtaken', ...told };
   return { action: 'hold', reason: 'too_early', ...told };
+}
+
+/** What a step lacks whose longest time has passed. */
+function stalledBy({ requests, labels }: Missing): VerdictReason {
+  if (requests > 0) return 'few_requests';
+  return labels > 0 ? 'few_labels' : 'undecided';
 }
 
 /** What the present step has not seen yet. */
@@ -134,16 +144,21 @@ export interface Missing {
   readonly labels: number;
   /** What remains of its shortest time, in milliseconds. */
   readonly ms: number;
+  /** The bad version that the last share has not excluded; null once it has, or where it excludes none. */
+  readonly exclusion: Exclusion | null;
+}
+
+/** A bad version, by its odds of a miss, and with which probability one passes. */
+export interface Exclusion {
+  readonly odds: number;
+  readonly passes: number;
+  /** The bound on that probability as of the labels that have come. */
+  readonly passesNow: number;
 }
 
 /** What the present step has to see before the next one begins; undefined where it waits for no more. */
-export function missingOf({
-  plan,
-  stage,
-  requests,
-  labelled,
-  ...record
-}: EvidenceRecord): Missing | undefined {
+export function missingOf(record: EvidenceRecord): Missing | undefined {
+  const { plan, stage, requests, labelled } = record;
   if (stage !== 'shadow' && stage !== 'canary') return undefined;
   const { requests: wanted, seconds } = stage === 'shadow' ? plan.shadow : plan.canary;
   const labels = stage === 'shadow' ? 0 : plan.canary.labels;
@@ -151,7 +166,18 @@ export function missingOf({
     requests: Math.max(0, wanted - requests.canary),
     labels: Math.max(0, labels - (labelled?.canary ?? 0)),
     ms: Math.max(0, 1_000 * seconds - (record.atMs - record.stepBeganMs)),
+    exclusion: exclusionOf(record),
   };
+}
+
+/** The earlier shares may be left without it: they are there to see a version on few entities. */
+function exclusionOf(record: EvidenceRecord): Exclusion | null {
+  const { plan, stage, step, measures } = record;
+  const { excludes } = plan.canary;
+  const isLast = stage === 'canary' && step === plan.shares.length - 1;
+  if (!isLast || excludes === undefined || measures.misses === undefined) return null;
+  const passesNow = passingBound(evidencesAfter(record, 'misses'), excludes.odds);
+  return passesNow <= excludes.passes ? null : { ...excludes, passesNow };
 }
 
 /** Where a rollout is: its stage, and which of the plan's shares it has reached. */

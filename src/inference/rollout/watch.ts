@@ -17,6 +17,13 @@ const NONE = { champion: 0, canary: 0 };
 /** The most batches of labels that one judgement takes; the next one takes the others. */
 const BATCHES_OF_JUDGEMENT = 20;
 
+/** A newer version that would be rolled out if this rollout ended. */
+export interface Challenger {
+  readonly version: string;
+  /** Whether a person named it, and not a training. */
+  readonly isByHand: boolean;
+}
+
 /** What a rollout comes to with a batch. */
 export interface Judged {
   readonly verdict: Verdict;
@@ -78,12 +85,8 @@ export class RolloutWatch {
     if (this.#record.labelled !== undefined) this.#labels.push(...batches);
   }
 
-  /**
-   * Closes the batch of what was reported since the last call, and judges.
-   *
-   * @param challenger a newer version that would be rolled out if this rollout ended.
-   */
-  judge(nowMs: number, challenger?: string): Judged {
+  /** Closes the batch of what was reported since the last call, and judges. */
+  judge(nowMs: number, challenger?: Challenger): Judged {
     const champion = this.#champion.counts;
     const canary = this.#canary.counts;
     this.#champion = new ArmTally();
@@ -100,10 +103,11 @@ export class RolloutWatch {
     // A shadow has to see its requests compared by their scores too, if the champion gives any.
     const isCounted = this.#record.stage !== 'shadow' || band !== null || champion.scores.length === 0;
     const counted = isCounted ? { champion: champion.requests, canary: canary.requests } : NONE;
-    const { challenger: _, ...before } = this.#record;
+    const { challenger: _, isChallengerByHand: __, ...before } = this.#record;
     this.#record = {
       ...before,
-      ...(challenger === undefined ? {} : { challenger }),
+      ...(challenger === undefined ? {} : { challenger: challenger.version }),
+      ...(challenger?.isByHand === true ? { isChallengerByHand: true } : {}),
       atMs: nowMs,
       // Known from earlier batches alone, so that the batches that it judges played no part in it.
       band: band ?? bandOf(this.#usual.counts) ?? null,

@@ -3,6 +3,9 @@ import { Evaluation } from './evaluation.ts';
 import { Gate } from './gates.ts';
 import { RUN_REASONS } from './policy.ts';
 
+/** Who the registry and the audit log say registered what a run has made, and named it challenger. */
+export const TRAINER = 'training';
+
 /** What a run does, in this order. Rankings alone have candidates. */
 export const RUN_STAGES = [
   'queued',

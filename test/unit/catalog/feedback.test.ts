@@ -83,6 +83,7 @@ describe('feedback', () => {
     expect(problemsOf(regression(answers, 10))).not.toMatch(/feedback/);
     expect(problemsOf(regression(items))).toMatch(/compared with items/);
     expect(problemsOf(regression(undefined, 10))).toMatch(/waits for labels/);
+    expect(problemsOf(regression(undefined, 0, { canary: { excludes: {} } }))).toMatch(/waits for labels/);
     const ofProduct = feedback.ofAnswers({
       ...{ entity: product, event: purchase, within: '7d' },
       key: ({ sku }) => sku,

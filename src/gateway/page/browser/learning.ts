@@ -34,6 +34,11 @@ function rolloutLines(json: unknown): string[] {
     seen.push(
       `The step waits for ${numberIn(waitsFor, 'requests')} requests, ${numberIn(waitsFor, 'seconds')} s and ${numberIn(waitsFor, 'labels')} labels${from === '' ? '' : `, which come from ${from} on`}.`,
     );
+    const exclusion = memberOf(waitsFor, 'exclusion');
+    if (typeof exclusion === 'object' && exclusion !== null)
+      seen.push(
+        `A version with ${numberIn(exclusion, 'odds')} times the tolerated odds of a miss would come as far with a probability of up to ${numberIn(exclusion, 'passesNow').toFixed(3)}; the step waits for ${numberIn(exclusion, 'passes')}.`,
+      );
   }
   const steps = listOf(json, 'steps').map(
     (step) =>

@@ -5,6 +5,7 @@ import {
   type Evidences,
   evidenceOf,
   noEvidence,
+  passingBound,
   rateInterval,
   type Sides,
 } from '../../../../src/inference/rollout/comparison.ts';
@@ -138,6 +139,45 @@ describe('looks after every batch', () => {
     const fewer = (): Batch => [50, drawn(50, 0.2, random), 50, 0];
     expect(alarm({ sides: 'both' }, fewer)).toBeLessThan(10);
     expect(alarm({ sides: 'more' }, fewer)).toBeUndefined();
+  });
+});
+
+describe('the bound on passing', () => {
+  /** The lowest bound that a stream comes to. */
+  const lowest = (odds: number, share: number, missed: number, random: Random): number => {
+    const worse = (odds * missed) / (1 - missed + odds * missed);
+    let evidences = noEvidence('more');
+    let least = 1;
+    for (let at = 0; at < 40; at += 1) {
+      const batch = [20, drawn(20, missed, random), share, drawn(share, worse, random)];
+      evidences = addBatch(evidences, batch, 1.2);
+      least = Math.min(least, passingBound(evidences, 5));
+    }
+    return least;
+  };
+
+  it.each([0.1, 0.5, 0.86])(
+    'is passed by bad versions as seldom as stated, of a champion that misses %d',
+    (missed) => {
+      const random = seededRandom(31);
+      for (const [odds, share] of [
+        [6, 5],
+        [6, 20],
+        [20, 20],
+      ] as const) {
+        let passed = 0;
+        for (let stream = 0; stream < STREAMS; stream += 1)
+          if (lowest(odds, share, missed, random) <= 0.05) passed += 1;
+        expect(passed / STREAMS).toBeLessThanOrEqual(0.05);
+      }
+    },
+  );
+
+  it('is reached by a version that is no worse', () => {
+    const random = seededRandom(33);
+    let reached = 0;
+    for (let stream = 0; stream < 100; stream += 1) if (lowest(1, 20, 0.5, random) <= 0.05) reached += 1;
+    expect(reached).toBeGreaterThan(97);
   });
 });
 

@@ -13,6 +13,8 @@ import { ArmTally, scoreBucket } from '../../../../src/inference/rollout/observe
 import { RolloutWatch } from '../../../../src/inference/rollout/watch.ts';
 
 const needs = { requests: 20, seconds: 10 };
+/** A newer version that a training has named. */
+const TRAINED = { version: 'v3', isByHand: false };
 const declared: DeclaredRollout = { shadow: needs, canary: needs, shares: [10, 50], approval: true };
 
 /** What an arm did: `of` requests with a score each. */
@@ -72,13 +74,16 @@ describe('a rollout', () => {
       const { verdict, record } = watch.judge(110_000);
       expect(verdict).toMatchObject({ action: 'roll_back', reason });
       expect(verdictOf(EvidenceRecord.parse(JSON.parse(JSON.stringify(record))))).toEqual(verdict);
-      expect(missingOf(record)).toEqual({ requests: Math.max(0, 20 - requests), labels: 10, ms: 0 });
+      expect(missingOf(record)).toEqual({
+        ...{ requests: Math.max(0, 20 - requests), labels: 10, ms: 0 },
+        exclusion: null,
+      });
     });
 
     it('gives way to a newer challenger after half of that time, and not before', () => {
       const watch = inCanary(100);
-      expect(watch.judge(59_999, 'v3').verdict.action).toBe('hold');
-      const { verdict, record } = watch.judge(60_000, 'v3');
+      expect(watch.judge(59_999, TRAINED).verdict.action).toBe('hold');
+      const { verdict, record } = watch.judge(60_000, TRAINED);
       expect(verdict).toMatchObject({ action: 'roll_back', reason: 'overtaken' });
       expect(record.challenger).toBe('v3');
       expect(verdictOf(EvidenceRecord.parse(JSON.parse(JSON.stringify(record))))).toEqual(verdict);
@@ -88,24 +93,36 @@ describe('a rollout', () => {
       expect(again.record).not.toHaveProperty('challenger');
     });
 
+    it('gives way at once to a version that a person has named, and to the next of a training later again', () => {
+      const watch = inCanary(100);
+      const { verdict, record } = watch.judge(10_001, { version: 'v3', isByHand: true });
+      expect(verdict).toMatchObject({ action: 'roll_back', reason: 'overtaken' });
+      expect(verdictOf(EvidenceRecord.parse(JSON.parse(JSON.stringify(record))))).toEqual(verdict);
+      const after = watch.judge(10_002, TRAINED);
+      expect(after.verdict.action).toBe('hold');
+      expect(after.record).not.toHaveProperty('isChallengerByHand');
+    });
+
     it('goes on if it has seen enough, whoever waits', () => {
       const watch = inCanary(100);
       watch.addLabels([[40, 10, 10, 2]]);
-      expect(watch.judge(110_000, 'v3').verdict).toMatchObject({ action: 'advance' });
+      expect(watch.judge(110_000, TRAINED).verdict).toMatchObject({ action: 'advance' });
     });
 
     it('has the time of the whole rollout if none is declared', () => {
       const { stepWithinSeconds: _, ...without } = plan;
       const watch = RolloutWatch.begin(rolloutOf({ ...without, withinSeconds: 1_000 }), 'key:a', 0, true);
-      expect(watch.judge(499_999, 'v3').verdict.action).toBe('hold');
-      expect(watch.judge(500_000, 'v3').verdict.reason).toBe('overtaken');
+      expect(watch.judge(499_999, TRAINED).verdict.action).toBe('hold');
+      expect(watch.judge(500_000, TRAINED).verdict.reason).toBe('overtaken');
       expect(watch.judge(1_000_000).verdict.reason).toBe('expired');
     });
 
     it('waits for a person as long as the rollout may take', () => {
       const watch = RolloutWatch.begin(rolloutOf({ ...plan, approval: true }), 'key:a', 0, true);
       watch.goOn({ stage: 'waiting', step: 1 }, 0);
-      expect(watch.judge(400_000_000, 'v3').verdict).toMatchObject({ action: 'hold' });
+      expect(watch.judge(400_000_000, { ...TRAINED, isByHand: true }).verdict).toMatchObject({
+        action: 'hold',
+      });
       expect(missingOf(watch.record)).toBeUndefined();
     });
   });
@@ -205,7 +222,16 @@ describe('a declared rollout', () => {
     },
   );
 
+  it('refuses odds that the comparison does not weigh', () => {
+    const excludes = { odds: 4 as 5 };
+    expect(() => rolloutOf({ canary: { excludes } })).toThrow(/"canary.excludes.odds" of `rollout` is wrong/);
+  });
+
   it('has defaults', () => {
     expect(rolloutOf({})).toMatchObject({ start: 'by hand', shares: [1, 5, 25, 50], error: 0.01 });
+    expect(rolloutOf({}).canary).not.toHaveProperty('excludes');
+    expect(rolloutOf({ canary: { labels: 10 } }).canary.excludes).toEqual({ odds: 5, passes: 0.05 });
+    const own = rolloutOf({ canary: { labels: 10, excludes: { odds: 2 } } });
+    expect(own.canary.excludes).toEqual({ odds: 2, passes: 0.05 });
   });
 });

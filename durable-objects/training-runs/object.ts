@@ -1,7 +1,7 @@
 import { DurableObject } from 'cloudflare:workers';
 import * as z from 'zod';
 import type { ModelDefinition } from '../../src/define/model.ts';
-import { systemNow } from '../../src/platform/clock.ts';
+import { systemNow, withTimeout } from '../../src/platform/clock.ts';
 import { newId } from '../../src/platform/ids.ts';
 import { log } from '../../src/platform/logger.ts';
 import { isScheduled, mayBegin, RUN_REASONS, type RunReason } from '../../src/training/runs/policy.ts';
@@ -23,6 +23,12 @@ const LOST_AFTER_MS = 60_000;
 export const RUNS_MAX = 200;
 /** Events that were stored later may still be joined by earlier ones, so a snapshot is as of this long ago. */
 const SETTLED_MS = 60_000;
+
+/**
+ * How long a beginning may wait for the database, in milliseconds. A caller waits for 5 s: a run that began later would be
+ * one of which its caller was told that it does not begin.
+ */
+const BEGIN_WITHIN_MS = 4_000;
 
 const Id = z.uuid();
 
@@ -75,7 +81,11 @@ export class TrainingRuns extends DurableObject {
     const now = systemNow();
     const before = this.#refusalOf(definition, reason, now);
     if (before !== undefined) return { run: null, why: before };
-    const lastSeq = await this.#ports.newestSeq();
+    const lastSeq = await withTimeout(
+      this.#ports.newestSeq(),
+      BEGIN_WITHIN_MS,
+      () => new Error(`The database did not answer within ${BEGIN_WITHIN_MS} ms; no run has begun.`),
+    );
     // Another call may have begun one in between.
     const since = this.#refusalOf(definition, reason, now);
     if (since !== undefined) return { run: null, why: since };

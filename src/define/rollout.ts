@@ -34,6 +34,9 @@ const CanaryNeeds = StepNeeds.extend({
   excludes: Excluded.optional(),
 });
 
+/** The tolerance of scores from which on a version may have any. */
+export const ANY_SCORES = 1e6;
+
 /**
  * Odds ratios up to which the new version counts as no worse. 1 tolerates nothing; with 2, an odds of errors of 1 : 99
  * beside the champion's 1 : 199 is tolerated.
@@ -41,7 +44,7 @@ const CanaryNeeds = StepNeeds.extend({
 const Tolerances = z.strictObject({
   errors: z.number().min(1).max(100).default(1.5),
   slow: z.number().min(1).max(100).default(2),
-  /** In both directions: scores outside the champion's usual range may be this much more or less frequent. 1e6 allows any. */
+  /** In both directions: scores outside the champion's usual range may be this much more or less frequent. `ANY_SCORES` allows any. */
   scores: z.number().min(1).max(1e9).default(4),
   /** Of answers that no event agrees with, where the model declares `feedback`. */
   misses: z.number().min(1).max(100).default(1.2),

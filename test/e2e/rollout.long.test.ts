@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { WRITTEN_EXAMPLES } from '../../src/gateway/contract/written-examples.ts';
 import { EvidenceRecord, verdictOf } from '../../src/inference/rollout/evidence.ts';
+import { TRAINER } from '../../src/training/runs/run.ts';
 import { differences } from '../support/gateway/agree.ts';
 import { expectedSpendBundle } from '../support/models/outside.ts';
 import { eventually, type Stack, startStack } from '../support/node/stack.ts';
@@ -204,6 +205,35 @@ describe('the rollout of a version', () => {
     const [newest] = (await shown()).steps;
     expect(newest).toMatchObject({ stage: 'rolled_back', version, reason: 'aborted' });
     expect((await json('PUT', `${MODEL}/aliases/challenger`, { version: null })).status).toBe(200);
+  });
+
+  it('that began by itself gives way at once to a challenger of a person, and not to one of a training', async () => {
+    const [first, trained, pushed] = [
+      await register([2, 2.5]),
+      await register([2, 2.4]),
+      await register([2, 2.3]),
+    ];
+    const challenge = async (version: string | null) =>
+      expect((await json('PUT', `${MODEL}/aliases/challenger`, { version })).status).toBe(200);
+    await challenge(first);
+    await eventually(shown, ({ steps }) => steps[0]?.version === first);
+    await stack.sql(
+      `insert into millrace.model_aliases (model, alias, revision, version, reason, changed_by)
+       select model, alias, revision + 1, $1, 'set', $2 from millrace.model_aliases
+       where model = 'expected-spend' and alias = 'challenger' order by revision desc limit 1`,
+      [trained, TRAINER],
+    );
+    await stack.scheduled();
+    const underWay = await until('canary');
+    expect(underWay[0]).toMatchObject({ version: first });
+    await challenge(pushed);
+    const { steps } = await eventually(shown, ({ steps }) => steps[0]?.version === pushed);
+    expect(steps[0]).toMatchObject({ stage: 'shadow', version: pushed, by: 'system:rollout' });
+    expect(steps[1]).toMatchObject({ stage: 'rolled_back', version: first, reason: 'overtaken' });
+    expect(steps.map(({ version }) => version)).not.toContain(trained);
+    assertDerivable(steps.slice(1, 2));
+    await json('POST', `${MODEL}/rollout/abort`);
+    await challenge(null);
   });
 
   it('is refused where it makes no sense', async () => {

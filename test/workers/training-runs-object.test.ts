@@ -8,6 +8,7 @@ import { ranker } from '../support/catalog/models.ts';
 /** A runner that is never asked for a step, and what it told lineage. */
 class Runner {
   readonly told: TrainingRun[] = [];
+  newestSeq: () => Promise<number> = async () => 7;
   fails = false;
   readonly step = async (run: TrainingRun) => ({ run, waitMs: 60_000 });
   readonly keep = async (run: TrainingRun) => run;
@@ -26,13 +27,31 @@ async function training(
 ): Promise<void> {
   await runInDurableObject(env.TRAINING_RUNS.getByName(name), async (_, state) => {
     const object = new TrainingRuns(state, env, {
-      ...{ models: [ranker], runner: () => runner, newestSeq: async () => 7, labelEvents: async () => 0 },
+      ...{ models: [ranker], runner: () => runner, labelEvents: async () => 0 },
+      newestSeq: () => runner.newestSeq(),
       removed: () => ({ dataset: async () => undefined, kept: async () => undefined }),
     });
     await use(object);
     await state.storage.deleteAlarm();
   });
 }
+
+describe('a training run that is asked for while the database hangs', () => {
+  it('has not begun once its caller is told so, and begins with the next call', async () => {
+    const runner = new Runner();
+    const late = Promise.withResolvers<number>();
+    runner.newestSeq = () => late.promise;
+    await training('hangs', runner, async (object) => {
+      await expect(object.begin('ranker', 'hand', 'key:a')).rejects.toThrow(/no run has begun/);
+      late.resolve(7);
+      await late.promise;
+      expect(await object.list(null, 10)).toEqual([]);
+      runner.newestSeq = async () => 7;
+      const { run } = await object.begin('ranker', 'hand', 'key:a');
+      expect(run).toMatchObject({ state: 'queued', lastSeq: 7 });
+    });
+  });
+});
 
 describe('a training run that is cancelled', () => {
   it('has ended in lineage at once, and is another run there once it is resumed', async () => {

@@ -1,4 +1,4 @@
-import type { RolloutPlan } from '../../define/rollout.ts';
+import { ANY_SCORES, type RolloutPlan } from '../../define/rollout.ts';
 import type { Batch } from './comparison.ts';
 import {
   BATCHES_MAX,
@@ -91,7 +91,7 @@ export class RolloutWatch {
     const canary = this.#canary.counts;
     this.#champion = new ArmTally();
     this.#canary = new ArmTally();
-    const { requests, band } = this.#record;
+    const { requests, band, stage, plan } = this.#record;
     this.#append('errors', [champion.requests, champion.errors, canary.requests, canary.errors]);
     this.#append('slow', [champion.requests, champion.slow, canary.requests, canary.slow]);
     const labels = this.#labels.splice(0, BATCHES_OF_JUDGEMENT);
@@ -100,8 +100,9 @@ export class RolloutWatch {
       const [usual, other] = [outside(champion, band), outside(canary, band)];
       this.#append('scores', [usual.all, usual.out, other.all, other.out]);
     } else this.#usual.addCounts(champion);
-    // A shadow has to see its requests compared by their scores too, if the champion gives any.
-    const isCounted = this.#record.stage !== 'shadow' || band !== null || champion.scores.length === 0;
+    // A shadow has to see its requests compared by their scores too, if the champion gives any and they matter.
+    const comparesScores = champion.scores.length > 0 && plan.tolerances.scores < ANY_SCORES;
+    const isCounted = stage !== 'shadow' || band !== null || !comparesScores;
     const counted = isCounted ? { champion: champion.requests, canary: canary.requests } : NONE;
     const { challenger: _, isChallengerByHand: __, ...before } = this.#record;
     this.#record = {

@@ -1,3 +1,4 @@
+import * as z from 'zod';
 import { expectedSpendBundle, moodBundle } from '../models/outside.ts';
 import { KEY, type Stack } from '../node/stack.ts';
 import type { Route, Trouble } from './table.ts';
@@ -9,6 +10,8 @@ type Asked = readonly [
   body?: unknown,
   headers?: Readonly<Record<string, string>>,
 ];
+
+const Runs = z.object({ runs: z.array(z.object({ id: z.string(), endedAt: z.string().nullable() })) });
 
 const STRONG = { 'millrace-consistency': 'strong' };
 
@@ -60,6 +63,13 @@ export class Client {
     return { status, afterMs, detail: code ?? headers.get('cache-status') ?? '' };
   }
 
+  /** Ends the trainings of earlier scenarios: a model has one run at a time. */
+  async endTrainings(isolate: string): Promise<void> {
+    const { json } = await this.#stack.caller.ask('GET', '/v1/training', { headers: { isolate } });
+    for (const { id, endedAt } of Runs.parse(json).runs)
+      if (endedAt === null) await this.prepare(isolate, ['POST', `/v1/training/${id}/cancel`]);
+  }
+
   /** Publishes a model with a fallback and one without. */
   async publish(): Promise<void> {
     const bundles = { mood: await moodBundle(), 'expected-spend': await expectedSpendBundle() };
@@ -79,6 +89,7 @@ export async function prepareScenario(client: Client, n: number): Promise<void> 
   const prepare = (...asked: Asked) => client.prepare(known, asked);
   // What the relay began in an earlier scenario ends.
   await prepare('POST', '/v1/admin/outbox/sweep');
+  await client.endTrainings(known);
   for (const name of ['hit', 'void', 'voidStrong', 'new', 'put', 'delete'])
     await prepare('PUT', `/v1/products/P${n}-${name}`, { description: null, unitPrice: 1 });
   await prepare('PUT', `/v1/customers/C${n}`, { country: `Hit${n}` });
@@ -160,6 +171,7 @@ export function requestsOf(n: number): Record<Route, readonly [isolate: string, 
     ],
     DELETE: [known, ['DELETE', `/v1/products/P${n}-delete`]],
     purge: post('/v1/admin/cache/purge', { tags: [`other:${n}`] }),
+    'start of a training': post('/v1/training', { model: 'expected-spend' }),
     'sweep of the outbox': post('/v1/admin/outbox/sweep'),
     'report on the pipeline': get('/v1/admin/pipeline'),
     'digest of the features': get('/v1/admin/features/digest'),

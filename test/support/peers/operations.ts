@@ -50,6 +50,7 @@ const SWEEP = 'POST /v1/admin/outbox/sweep';
 const BACKFILL = 'POST /v1/admin/features/backfill';
 const DATASETS = ['', '/{id}', '/{id}/files/{file}'].map((path) => `GET /v1/admin/datasets${path}`);
 const RUNS = ['GET /v1/training', 'GET /v1/training/{id}'];
+const RUN_START = 'POST /v1/training';
 const RUN_CHANGES = ['cancel', 'resume'].map((change) => `POST /v1/training/{id}/${change}`);
 const DATASET_REMOVAL = 'DELETE /v1/admin/datasets/{id}';
 const ROLLOUTS = ['', '/abort', '/approve'].map((verb) => `POST /v1/admin/models/{model}/rollout${verb}`);
@@ -95,7 +96,7 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
   },
   'quality-window': each(REPORT, 'GET /metrics', 'GET /v1/quality'),
   datasets: each(REPORT, ...DATASETS, DATASET_REMOVAL),
-  'training-runs': each(REPORT, ...RUNS, ...RUN_CHANGES),
+  'training-runs': { ...each(REPORT, ...RUNS, ...RUN_CHANGES), [RUN_START]: [[503], 6_000] },
   'drift-watches': { 'GET /v1/admin/models/{model}/drift': REPORT },
   // What it has seen is left out then.
   rollouts: { 'GET /v1/admin/models/{model}/rollout': [[200], 2_000] },
@@ -168,7 +169,7 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
     ...each(STATEMENT, 'GET /v1/admin/models/{model}/rollout', ...ROLLOUTS),
     'GET /v1/admin/features': STATEMENT,
     [DATASET_REMOVAL]: AUDIT_ENTRY,
-    ...each(AUDIT_ENTRY, ...RUN_CHANGES),
+    ...each(AUDIT_ENTRY, RUN_START, ...RUN_CHANGES),
     ...each(AUDIT_ENTRY, ARTIFACT, SWEEP, BACKFILL, PURGE, START, 'POST /v1/admin/kafka/seek'),
     ...each(AUDIT_ENTRY, 'PUT /v1/admin/models/{model}/trainings/{id}', 'POST /v1/admin/lineage/sweep'),
     'GET /health/ready': [[503], 3_000],

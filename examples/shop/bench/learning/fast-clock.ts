@@ -6,7 +6,7 @@ import type { ItemCount } from '../../../../src/define/feature-value.ts';
 import { feedback, feedbackOf } from '../../../../src/define/feedback.ts';
 import type { RankingModel } from '../../../../src/define/model.ts';
 import { retrainingOf } from '../../../../src/define/retraining.ts';
-import { rolloutOf } from '../../../../src/define/rollout.ts';
+import { ANY_SCORES, rolloutOf } from '../../../../src/define/rollout.ts';
 import { recipeOf } from '../../../../src/define/training-recipe.ts';
 import { buildCandidateTable, TABLE_LIMITS } from '../../catalog/candidate-table.ts';
 import { customer } from '../../catalog/entities.ts';
@@ -62,7 +62,7 @@ export const fastRanker: RankingModel = {
   // A version of another season has other scores: its hits and misses say whether it is worse.
   rollout: rolloutOf({
     ...{ start: 'automatic', shadow: { requests: 30, seconds: 6 }, shares: [20, 50], slowMs: 1_000 },
-    ...{ canary: { requests: 20, seconds: 6, labels: 20 }, tolerances: { scores: 1e6 } },
+    ...{ canary: { requests: 20, seconds: 6, labels: 20 }, tolerances: { scores: ANY_SCORES } },
     ...{ stepWithinSeconds: 240, withinSeconds: 900 },
   }),
   makeCandidates: (history, asOf) => {

@@ -19,8 +19,7 @@ const STEADY_MS = 25_000;
 const CRON_EVERY_MS = 4_000;
 /** After these times a step counts as failed. */
 const LEARN_WITHIN_MS = 600_000;
-/** The rollout of a trained version may have to end first. */
-const OUT_WITHIN_MS = 480_000;
+const OUT_WITHIN_MS = 300_000;
 const ATTEMPTS = 5;
 const TELL_WAITING_MS = 10_000;
 
@@ -36,7 +35,7 @@ export interface LearningRun {
   /** From the season to the drift, and from there to the new champion; undefined if it never came. */
   readonly driftMs: number | undefined;
   readonly championMs: number | undefined;
-  /** From the start of the bad version's rollout to its end, the answers that it gave, and the measure that ended it. */
+  /** From the push of the bad version to the end of its rollout, the answers that it gave, and the measure that ended it. */
   readonly badOutMs: number | undefined;
   readonly badAnswers: number;
   readonly badReason: string | undefined;
@@ -226,8 +225,8 @@ class Loop {
   }
 
   /**
-   * Pushes a bad version, and waits until it is out. It is timed from where its rollout begins: until then, another one may be
-   * under way. Trainings go on meanwhile, and one that finds a better version names it as challenger in its place.
+   * Pushes a bad version, and waits until it is out. A rollout that is under way gives way to it at once, and so it is timed
+   * from the push. Trainings go on meanwhile, and one that finds a better version names it as challenger in its place.
    */
   async #bad(): Promise<Pick<LearningRun, 'badOutMs' | 'badAnswers' | 'badReason'>> {
     const champion = await this.#champion();
@@ -243,9 +242,9 @@ class Loop {
     while (Date.now() - pushedAt < OUT_WITHIN_MS) {
       const own = (await this.#rollout()).filter((step) => step.version === version);
       if (own.length === 0) await this.#challenge(version);
-      const [last, first] = [own[0], own.at(-1)];
-      if (last?.stage === 'rolled_back' && first !== undefined) {
-        const badOutMs = Date.parse(last.at) - Date.parse(first.at);
+      const [last] = own;
+      if (last?.stage === 'rolled_back') {
+        const badOutMs = Date.parse(last.at) - pushedAt;
         await sleep(1_000);
         return { badOutMs, badAnswers: answers(), badReason: last.reason };
       }

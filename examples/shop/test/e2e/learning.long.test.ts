@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as z from 'zod';
-import { EvidenceRecord, verdictOf } from '../../../../src/inference/rollout/evidence.ts';
+import { EvidenceRecord, missingOf, verdictOf } from '../../../../src/inference/rollout/evidence.ts';
 import { IS_PART } from '../../../../test/support/node/part.ts';
-import { type Stack, startStack } from '../../../../test/support/node/stack.ts';
+import { eventually, type Stack, startStack } from '../../../../test/support/node/stack.ts';
 import { catalog } from '../../bench/learning/catalog.ts';
 import { fastRanker } from '../../bench/learning/fast-clock.ts';
 import { Shop } from '../../bench/learning/shop.ts';
@@ -94,10 +94,21 @@ describe.skipIf(IS_PART)('a rollout that later purchases judge', () => {
     }
   }
 
+  const challenge = async (version: string) =>
+    expect((await ask('PUT', `${ADMIN}/aliases/challenger`, { version })).status).toBe(200);
+
   it('ends a version whose answers miss, and customers have the champion again', async () => {
+    // A rollout that is under way gives way to what a person pushes, although its step may last minutes.
+    const underWay = await register(false, candidatesOf(Date.now() - HISTORY_MS), 5);
     const bad = await register(true, candidatesOf(Date.now() - HISTORY_MS));
-    expect((await ask('PUT', `${ADMIN}/aliases/challenger`, { version: bad })).status).toBe(200);
+    await challenge(underWay);
+    await eventually(
+      async () => JSON.stringify((await ask('GET', `${ADMIN}/rollout`)).json['steps']),
+      (shown) => shown?.includes(underWay) === true,
+    );
+    await challenge(bad);
     const steps = await rolledOut(bad);
+    expect((await rolledOut(underWay))[0]).toMatchObject({ stage: 'rolled_back', reason: 'overtaken' });
     const [end] = steps;
     expect(end).toMatchObject({ stage: 'rolled_back', reason: 'misses' });
     expect(
@@ -119,7 +130,7 @@ describe.skipIf(IS_PART)('a rollout that later purchases judge', () => {
 
   it('goes on with one that is no worse, once each share has its labels', async () => {
     const other = await register(false, candidatesOf(Date.now() - HISTORY_MS), 2);
-    await ask('PUT', `${ADMIN}/aliases/challenger`, { version: other });
+    await challenge(other);
     const steps = await rolledOut(other);
     expect(steps.map(({ stage, reason }) => [stage, reason])).toEqual([
       ['champion', 'enough_seen'],
@@ -127,7 +138,10 @@ describe.skipIf(IS_PART)('a rollout that later purchases judge', () => {
       ['canary', 'enough_seen'],
       ['shadow', 'started'],
     ]);
-    for (const { evidence } of steps.slice(0, 2))
+    for (const { evidence } of steps.slice(0, 2)) {
       expect(evidence.labelled?.canary).toBeGreaterThanOrEqual(evidence.plan.canary.labels);
+      expect(missingOf(evidence)?.exclusion).toBeNull();
+    }
+    expect(steps[0]?.evidence.plan.canary.excludes).toEqual({ odds: 5, passes: 0.05 });
   });
 });

@@ -37,7 +37,7 @@ function rolloutLines(json: unknown): string[] {
     const exclusion = memberOf(waitsFor, 'exclusion');
     if (typeof exclusion === 'object' && exclusion !== null)
       seen.push(
-        `A version with ${numberIn(exclusion, 'odds')} times the tolerated odds of a miss would come as far with a probability of up to ${numberIn(exclusion, 'passesNow').toFixed(3)}; the step waits for ${numberIn(exclusion, 'passes')}.`,
+        `A version with ${numberIn(exclusion, 'odds')} times the tolerated odds of a miss would come as far with a probability of up to ${numberIn(exclusion, 'passesNow')}; the step waits for ${numberIn(exclusion, 'passes')}.`,
       );
   }
   const steps = listOf(json, 'steps').map(

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type DeclaredRollout, rolloutOf } from '../../../../src/define/rollout.ts';
+import { ANY_SCORES, type DeclaredRollout, rolloutOf } from '../../../../src/define/rollout.ts';
 import { armOf } from '../../../../src/inference/rollout/assignment.ts';
 import {
   BATCHES_MAX,
@@ -174,6 +174,13 @@ describe('a rollout', () => {
     expect(watch.judge(20_000).verdict).toMatchObject({ action: 'hold' });
     watch.add({ champion: arm(100), canary: arm(100, { score: 50 }) });
     expect(watch.judge(22_000).verdict).toMatchObject({ action: 'roll_back', reason: 'scores' });
+  });
+
+  it('does not wait for the range of scores in the shadow where any are tolerated', () => {
+    const plan = rolloutOf({ ...declared, tolerances: { scores: ANY_SCORES } });
+    const watch = RolloutWatch.begin(plan, 'key:a', 0);
+    watch.add({ champion: arm(20), canary: arm(20, { score: 50 }) });
+    expect(watch.judge(10_000).verdict).toMatchObject({ action: 'advance' });
   });
 
   it('says when its record is full', () => {

@@ -209,9 +209,9 @@ describe('the rollout of a version', () => {
 
   it('that began by itself gives way at once to a challenger of a person, and not to one of a training', async () => {
     const [first, trained, pushed] = [
-      await register([2, 2.5]),
-      await register([2, 2.4]),
-      await register([2, 2.3]),
+      await register([2, 2.91]),
+      await register([2, 2.92]),
+      await register([2, 2.93]),
     ];
     const challenge = async (version: string | null) =>
       expect((await json('PUT', `${MODEL}/aliases/challenger`, { version })).status).toBe(200);

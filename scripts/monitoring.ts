@@ -1,6 +1,6 @@
 /**
  * `npm run monitoring`: writes the rules of Prometheus, the configuration of Alertmanager and dashboards of Grafana for the
- * objectives of the catalog. It reads the declarations and needs no running server.
+ * objectives of the catalog, and what collects the log. It reads the declarations and needs no running server.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -14,7 +14,7 @@ const DEFAULT_OUT = 'deploy/monitoring';
 const USAGE = `npm run monitoring -- [options]
 
   Writes the rules of Prometheus, the configuration of Alertmanager and dashboards of Grafana for the objectives of the
-  catalog in src/catalog/.
+  catalog in src/catalog/, and what collects the log with Filebeat, Logstash and Elasticsearch.
 
   --out DIR   the folder to write to (${DEFAULT_OUT})`;
 

@@ -102,7 +102,7 @@ export class DriftWatches extends DurableObject {
     const { training } = current;
     const fields = {
       'event.action': 'drift',
-      'millrace.model': model,
+      'millrace.model.name': model,
       'millrace.model.version': version,
       'millrace.column': current.found.column,
     };

@@ -99,7 +99,7 @@ export class Rollouts extends DurableObject {
       if (this.#watched !== undefined) await this.#ringIn(JUDGE_EVERY_MS);
     } catch (error) {
       const message = 'A step of a rollout failed; the alarm retries.';
-      log('warn', message, { 'event.action': 'rollout', 'millrace.model': this.#watched?.model }, error);
+      log('warn', message, { 'event.action': 'rollout', 'millrace.model.name': this.#watched?.model }, error);
       await this.#ringIn(RETRY_MS);
     }
   }

@@ -4,6 +4,7 @@ import { inhibitionsFor } from '../../src/operations/alerts/rules.ts';
 import { promConditions } from '../../src/operations/alerts/selectors.ts';
 import { ruleGroupsOf } from '../../src/operations/objective-rules.ts';
 import { dashboardFiles } from './dashboards.ts';
+import { logFiles } from './logs.ts';
 
 const HEADER =
   '# Written by `npm run monitoring` from the objectives of the catalog; a change here is lost.\n';
@@ -14,6 +15,7 @@ export function monitoringFiles(objectives: readonly Objective[]): Readonly<Reco
     'prometheus/millrace.rules.yml': HEADER + yaml({ groups: ruleGroupsOf(objectives) }),
     'alertmanager/alertmanager.yml': HEADER + yaml(alertmanagerOf(objectives)),
     ...dashboardFiles(objectives),
+    ...logFiles(),
   };
 }
 

@@ -22,7 +22,7 @@ export async function keepChampionCopy(
     const bytes = Uint8Array.from(new TextEncoder().encode(champion.manifest ?? 'null'));
     await r2Artifacts(env.MODELS).putRevision(championKey(model), bytes, champion.revision);
   } catch (error) {
-    const fields = { 'millrace.model': model };
+    const fields = { 'millrace.model.name': model };
     log('warn', 'The copy of the manifest in R2 could not be written.', fields, error);
   }
 }

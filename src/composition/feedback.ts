@@ -71,7 +71,7 @@ function joinIn(env: Env, { models, eventTypes }: Catalog, db: NeonHttpDatabase)
         await rollouts(env, model).labelled(model, rollout, batches);
       } catch (error) {
         // The batch is missing for both versions alike.
-        const fields = { 'event.action': 'feedback', 'millrace.model': model };
+        const fields = { 'event.action': 'feedback', 'millrace.model.name': model };
         log('warn', 'A rollout was not told of the labels of some answers.', fields, error);
       }
     },

@@ -37,7 +37,7 @@ export async function replaceLostChampions(
         : 'An artifact of the champion is lost, so the version before answers.';
     log('error', message, {
       'event.action': 'lost-champion',
-      'millrace.model': name,
+      'millrace.model.name': name,
       'event.outcome': verdict,
     });
   }

@@ -50,7 +50,7 @@ export function rolloutsPorts(env: Env, catalog: Pick<Catalog, 'models'>): Rollo
     const { model, stage, share, reason, version } = wanted;
     const fields = {
       'event.action': 'rollout',
-      'millrace.model': model,
+      'millrace.model.name': model,
       ...{ 'millrace.rollout.stage': stage, 'millrace.rollout.share': share, 'event.reason': reason },
       'millrace.model.version': version,
     };
@@ -203,7 +203,7 @@ export async function wakeRollout(env: Env, model: string): Promise<void> {
     await rollouts(env, model).wake(model);
   } catch (error) {
     const message = 'The object of a rollout did not answer; the cron asks it again.';
-    log('warn', message, { 'event.action': 'rollout', 'millrace.model': model }, error);
+    log('warn', message, { 'event.action': 'rollout', 'millrace.model.name': model }, error);
   }
 }
 

@@ -56,7 +56,7 @@ async function checked(
     const { id, version, why } = finding;
     const fields = {
       'event.action': 'skew',
-      'millrace.model': definition.name,
+      'millrace.model.name': definition.name,
       'millrace.model.version': version,
       'event.reason': why,
       'millrace.prediction.id': id,

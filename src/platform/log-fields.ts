@@ -41,13 +41,13 @@ export const LOG_FIELDS = {
   'millrace.kafka.topic': 'name',
   'millrace.message.id': 'id',
   'millrace.message.tries': 'number',
-  'millrace.model': 'name',
+  'millrace.model.name': 'name',
   'millrace.model.version': 'id',
   'millrace.pointer': 'name',
   'millrace.prediction.id': 'id',
   'millrace.queue': 'name',
   'millrace.region': 'name',
-  'millrace.rollout.share': 'number',
+  'millrace.rollout.share': 'ratio',
   'millrace.rollout.stage': 'name',
   'millrace.route': 'name',
   'millrace.source': 'name',
@@ -59,14 +59,14 @@ export const LOG_FIELDS = {
 } as const satisfies Readonly<Record<string, FieldKind>>;
 
 /**
- * `name`: of a declaration, a closed set, or configuration. `id`: hexadecimal, with dashes. `offset`: a whole number that
- * may be too large for a number.
+ * `name`: of a declaration, a closed set, or configuration. `id`: hexadecimal, with dashes. `number`: a whole one. `ratio`: from 0 to 1.
+ * `offset`: a whole number that may be too large for a number.
  */
-export type FieldKind = 'name' | 'id' | 'number' | 'offset';
+export type FieldKind = 'name' | 'id' | 'number' | 'ratio' | 'offset';
 
 export type LogField = keyof typeof LOG_FIELDS;
 
-type ValueOf<Kind extends FieldKind> = Kind extends 'number' ? number : string;
+type ValueOf<Kind extends FieldKind> = Kind extends 'number' | 'ratio' ? number : string;
 
 /** The fields of a line. An undefined value is left out. */
 export type LogFields = {
@@ -76,7 +76,7 @@ export type LogFields = {
 /** What stands for a value that its field does not take. */
 export const REDACTED = '[redacted]';
 
-const PATTERNS: Readonly<Record<Exclude<FieldKind, 'number'>, RegExp>> = {
+const PATTERNS: Readonly<Record<Exclude<FieldKind, 'number' | 'ratio'>, RegExp>> = {
   name: /^[\w()/{}.:;=,~…-][\w()/{}.:;=,~… -]{0,127}$/,
   // A version of a model begins with the name of its digest, and an id of the platform may end with a data centre.
   id: /^(?:sha256[:-])?[\da-f][\da-f-]{0,71}(?:-[A-Z]{3})?$/i,
@@ -86,6 +86,7 @@ const PATTERNS: Readonly<Record<Exclude<FieldKind, 'number'>, RegExp>> = {
 /** The value as a line has it: `REDACTED` if its field does not take it. The last check, where a call is mistaken. */
 export function fieldValue(field: LogField, value: string | number): string | number {
   const kind: FieldKind = LOG_FIELDS[field];
-  if (kind === 'number') return typeof value === 'number' && Number.isFinite(value) ? value : REDACTED;
+  if (kind === 'number' || kind === 'ratio')
+    return typeof value === 'number' && Number.isFinite(value) ? value : REDACTED;
   return PATTERNS[kind].test(String(value)) ? value : REDACTED;
 }

@@ -125,7 +125,7 @@ function versionFor(
   }
   const loading = ports.load(rollout.manifest).catch((error: unknown) => {
     const message = 'The new version of a rollout cannot be loaded; the champion answers.';
-    log('warn', message, { 'event.action': 'rollout', 'millrace.model': name }, error);
+    log('warn', message, { 'event.action': 'rollout', 'millrace.model.name': name }, error);
     rollouts.saw(name, rollout.id, 'canary', { isError: true, isSlow: false, score: undefined });
   });
   ports.keepAlive(loading);
@@ -186,7 +186,7 @@ function shadow(
       await rollouts.pause(0);
       other = outcomeOf(definition, loaded, ports.now() - startedAt);
     } catch (error) {
-      const fields = { 'event.action': 'rollout', 'millrace.model': definition.name };
+      const fields = { 'event.action': 'rollout', 'millrace.model.name': definition.name };
       log('warn', 'The new version of a rollout failed in the shadow.', fields, error);
       other = { isError: true, isSlow: false, score: undefined };
     } finally {

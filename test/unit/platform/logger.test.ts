@@ -18,7 +18,7 @@ describe('a line', () => {
     log(
       'warn',
       'A test writes.',
-      { 'event.action': 'test', 'millrace.model': undefined },
+      { 'event.action': 'test', 'millrace.model.name': undefined },
       new TypeError('not found'),
     );
     expect(lines).toEqual([
@@ -38,9 +38,9 @@ describe('a line', () => {
   });
 
   it('has no value that its field does not take', () => {
-    expect(fieldValue('millrace.model', 'ranker')).toBe('ranker');
+    expect(fieldValue('millrace.model.name', 'ranker')).toBe('ranker');
     for (const value of ['jane@example.org', '"Jane"', 'x'.repeat(200), 'a\nb'])
-      expect(fieldValue('millrace.model', value)).toBe(REDACTED);
+      expect(fieldValue('millrace.model.name', value)).toBe(REDACTED);
     expect(fieldValue('trace.id', 'Jane Doe')).toBe(REDACTED);
     expect(fieldValue('trace.id', '0af7651916cd43dd8448eb211c80319c')).toMatch(/^0af/);
     expect(fieldValue('http.request.id', '8f3b2c1d0e9a7b65-FRA')).toMatch(/FRA$/);

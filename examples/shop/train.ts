@@ -7,7 +7,7 @@
  * reached over another HTTP address than Neon's own. `npm run train` sets those of the development stack.
  */
 import { createReadStream } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { pathToFileURL } from 'node:url';
@@ -18,35 +18,36 @@ import * as z from 'zod';
 import { readOptions } from '../../scripts/command-line/options.ts';
 import { runCommand } from '../../scripts/command-line/run.ts';
 import { databaseUrlOf, wholeNumberOf } from '../../scripts/command-line/values.ts';
-import { nodeRuntime } from '../../scripts/models/node-runtime.ts';
+import { writeTrained } from '../../scripts/models/bundle.ts';
+import { historyOfEvents } from '../../scripts/models/local-run/history.ts';
+import { type LocallyTrained, type LocalTraining, trainLocally } from '../../scripts/models/local-run/run.ts';
 import type { Snapshot } from '../../src/operations/lineage/training.ts';
+import { ranker } from './catalog/models.ts';
+import { DAY_MS } from './catalog/ranker.ts';
 import { type Bounds, boundsOfPurchases, sourcesOfPurchases, trainingFacts } from './training/lineage.ts';
-import type { ModelBundle } from './training/model.ts';
-import { type Chosen, choosePurchases, describePurchases } from './training/origin.ts';
-import type { Purchase } from './training/purchases.ts';
-import { metricsTable, modelCard } from './training/report.ts';
-import { type TrainingReport, trainRanker } from './training/train.ts';
+import { type Chosen, choosePurchases, describePurchases, rangeOf } from './training/origin.ts';
+import { eventsOf, MIN_HISTORY_DAYS, type Purchase } from './training/purchases.ts';
 
 /** Rows of a query: a few megabytes of answer. */
 const PAGE_ROWS = 20_000;
-/** A trained bundle and what the run found. */
-export interface TrainingResult {
-  readonly bundle: ModelBundle;
-  readonly report: TrainingReport;
-}
-
 /**
- * Trains from purchases in memory; the same purchases (in any order) and seed give the same bytes.
+ * Trains from purchases in memory as the worker trains from its history; the same purchases (in any order) and seed give the
+ * same artifacts.
  *
- * @throws Error when the history does not allow a model. Whether the model beats popularity is in the report.
+ * @throws Error when the history does not allow a model. Whether it is better than the baselines is in its evaluation.
  */
 export async function trainFromPurchases(
-  purchases: Iterable<Purchase>,
-  options: { readonly seed: number },
-): Promise<TrainingResult> {
-  const outcome = await trainRanker(purchases, { ...options, runtime: nodeRuntime });
-  if (!outcome.ok) throw new Error(outcome.message);
-  return { bundle: outcome.bundle, report: outcome.report };
+  purchases: readonly Purchase[],
+  { seed, tell }: Pick<LocalTraining, 'seed' | 'tell'>,
+): Promise<LocallyTrained> {
+  const range = rangeOf(purchases);
+  if (range === null || range.to - range.from < MIN_HISTORY_DAYS * DAY_MS)
+    throw new Error(
+      `The purchase history is too short: training needs ${MIN_HISTORY_DAYS} days of purchases.`,
+    );
+  const { from, to } = range;
+  const history = historyOfEvents(eventsOf(purchases));
+  return await trainLocally({ definition: ranker, history, from, to: to + 1, seed, ...(tell && { tell }) });
 }
 
 const csvRowSchema = z.object({
@@ -116,25 +117,6 @@ async function purchasesFromPostgres(databaseUrl: string, lastSeq: number): Prom
   }
 }
 
-/** Writes a bundle's files into a folder, which is made if need be, and what lineage records of the training. */
-async function writeBundle(
-  result: TrainingResult,
-  origin: LoadedPurchases['origin'],
-  folder: string,
-): Promise<void> {
-  const { bundle, report } = result;
-  const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
-  await mkdir(folder, { recursive: true });
-  await Promise.all([
-    writeFile(path.join(folder, 'manifest.json'), json(bundle.manifest)),
-    writeFile(path.join(folder, 'model.onnx'), bundle.model),
-    writeFile(path.join(folder, 'candidates.json'), bundle.candidates),
-    writeFile(path.join(folder, 'golden.json'), json(bundle.golden)),
-    writeFile(path.join(folder, 'card.md'), modelCard(bundle, report)),
-    writeFile(path.join(folder, 'training.json'), json(trainingFacts(result, origin))),
-  ]);
-}
-
 /** Purchases, and where they came from, unless that is a file. */
 interface LoadedPurchases {
   readonly chosen: Chosen;
@@ -180,20 +162,24 @@ async function main(): Promise<void> {
     csv === undefined ? (origin?.sources ?? []) : [{ source: csv, events: chosen.purchases.length }];
   console.log(describePurchases(chosen, sources));
   const loaded = performance.now();
-  const result = await trainFromPurchases(chosen.purchases, { seed });
-  const { bundle, report } = result;
+  const trained = await trainFromPurchases(chosen.purchases, { seed });
+  const { bundle, run, manifest } = trained;
   console.log(
-    `Read ${report.purchases} purchase lines of ${report.customers} customers (${seconds(loaded - started)}),`,
-    `trained on ${report.trainingRows} rows as of ${report.trainingCutoffs.length} moments (${seconds(performance.now() - loaded)}).`,
+    `Read the purchases in ${seconds(loaded - started)}, trained on the rows of ${count(manifest.rows.train + manifest.rows.validation)} in ${seconds(performance.now() - loaded)}.`,
   );
-  console.log(metricsTable(report));
-  if (!report.beatsPopularity) {
+  console.log(bundle.card);
+  if (run.evaluation?.verdict !== 'better')
     throw new Error(
-      'The model does not beat popularity on the held-out weeks, so no bundle was written. Train again with more purchases.',
+      'The model is not better than popularity and than what customers bought before, so no bundle was written. Train again with more purchases.',
     );
-  }
-  await writeBundle(result, origin, out);
+  await writeTrained(bundle, out);
+  const facts = trainingFacts(trained, chosen, origin);
+  await writeFile(path.join(out, 'training.json'), `${JSON.stringify(facts, null, 2)}\n`);
   console.log(`Wrote version ${bundle.manifest.version} to ${out}.`);
+}
+
+function count(value: number): string {
+  return value.toLocaleString('en-US');
 }
 
 function seconds(milliseconds: number): string {

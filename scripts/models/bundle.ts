@@ -120,6 +120,17 @@ export async function writeBundleFolder(folder: string, body: BundleBody): Promi
   await writeFile(join(folder, MANIFEST), json(body.manifest));
 }
 
+/** Writes the folder of a version that was trained here, with its card. */
+export async function writeTrained(
+  { manifest, golden, model, candidates, card = '' }: Bundle,
+  folder: string,
+): Promise<void> {
+  if (model === undefined) throw new Error('The bundle has no model.');
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, CARD), card);
+  await writeBundleFolder(folder, bodyOf({ manifest, golden, model, candidates }));
+}
+
 /**
  * Reads a bundle's folder.
  *

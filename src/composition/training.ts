@@ -101,6 +101,7 @@ function runnerPorts(bound: BoundIsolate, keepAlive: KeepAlive): RunnerPorts {
     keepProfile: (profile) =>
       r2Profiles(env.MODELS).put(profile.model, profile.version, JSON.stringify(profile)),
     history: historyOf(bound.db, catalog),
+    runtime: { load: (bytes) => registry.loadGraph(Uint8Array.from(bytes)) },
     load: registry.loadGraph,
     registry: registryPorts(bound, keepAlive),
     lineage: {

@@ -1,8 +1,9 @@
 import { neon } from '@neondatabase/serverless';
 import * as z from 'zod';
+import type { LocallyTrained } from '../../../scripts/models/local-run/run.ts';
 import type { Snapshot } from '../../../src/operations/lineage/training.ts';
 import { MADE_UP_PREFIX } from '../seed/made-up.ts';
-import type { TrainingResult } from '../train.ts';
+import { type Chosen, rangeOf } from './origin.ts';
 
 const SOURCES_MAX = 50;
 
@@ -48,18 +49,22 @@ export async function sourcesOfPurchases(
 
 /** What lineage records of a training: the content of `training.json` beside the bundle. */
 export function trainingFacts(
-  { bundle, report }: TrainingResult,
+  { run, manifest }: Pick<LocallyTrained, 'run' | 'manifest'>,
+  { purchases }: Pick<Chosen, 'purchases'>,
   origin: (Bounds & { readonly sources: Snapshot['sources'] }) | undefined,
 ) {
-  const { trainedFrom } = bundle.manifest;
-  const snapshot = origin && {
-    ...origin,
-    table: 'purchases',
-    rows: trainedFrom.rows,
-    keys: report.customers,
-    from: trainedFrom.from,
-    to: trainedFrom.to,
-  };
-  const assertions = [{ assertion: 'beats_popularity', success: report.beatsPopularity }];
-  return { trainingRows: report.trainingRows, snapshot, assertions };
+  const range = rangeOf(purchases);
+  const snapshot =
+    origin === undefined || range === null
+      ? undefined
+      : {
+          ...origin,
+          table: 'purchases',
+          rows: purchases.length,
+          keys: new Set(purchases.map(({ customer }) => customer)).size,
+          from: new Date(range.from).toISOString(),
+          to: new Date(range.to).toISOString(),
+        };
+  const assertions = [{ assertion: 'beats_baseline', success: run.evaluation?.verdict === 'better' }];
+  return { trainingRows: manifest.rows.train, snapshot, assertions };
 }

@@ -1,8 +1,7 @@
 /** Which purchases a training reads: those of the real shop or of the made-up one, never both, and of one period. */
 import { DAY_MS } from '../catalog/ranker.ts';
 import { isMadeUp } from '../seed/made-up.ts';
-import { planCutoffs } from './dataset.ts';
-import type { Purchase } from './purchases.ts';
+import { MIN_HISTORY_DAYS, type Purchase } from './purchases.ts';
 
 /** A gap between purchases that divides their history, in days: the shop was closed, or the lines are of another time. */
 const GAP_DAYS = 56;
@@ -47,7 +46,7 @@ function newestStretch(purchases: readonly Purchase[]): readonly Purchase[] | nu
     let start = end;
     while (start > 0 && (times[start] ?? 0) - (times[start - 1] ?? 0) <= GAP_DAYS * DAY_MS) start -= 1;
     const [from, to] = [times[start] ?? 0, times[end] ?? 0];
-    if (planCutoffs(from, to) !== null) return purchases.filter(({ at }) => from <= at && at <= to);
+    if (to - from >= MIN_HISTORY_DAYS * DAY_MS) return purchases.filter(({ at }) => from <= at && at <= to);
     end = start - 1;
   }
   return null;
@@ -91,7 +90,8 @@ interface Range {
   readonly to: number;
 }
 
-function rangeOf(purchases: readonly Purchase[]): Range | null {
+/** The first and the last moment of purchases; null without any. */
+export function rangeOf(purchases: readonly Purchase[]): Range | null {
   const [first] = purchases;
   if (first === undefined) return null;
   let [from, to] = [first.at, first.at];

@@ -1,9 +1,9 @@
 /** The stages of a ranking's run. */
 import type { Candidates } from '../../define/candidates.ts';
 import type { Manifest } from '../../inference/bundle.ts';
-import type { Session } from '../../inference/graph.ts';
 import { parseCandidates } from '../../inference/registry.ts';
 import type { Pieces, Shown, StageWork } from '../runs/pieces.ts';
+import type { LoadedVersion } from '../runs/ports.ts';
 import { candidatePieces } from './candidates.ts';
 import { rankingEvaluation } from './evaluation.ts';
 import { judgedTest, type RankingOpponent } from './judged.ts';
@@ -25,7 +25,7 @@ async function* judgePieces(
   model: Uint8Array<ArrayBuffer>,
 ): ReturnType<StageWork['judge']> {
   const { manifest, moments, run, ports } = work;
-  const sessions: Session[] = [];
+  const sessions: LoadedVersion[] = [];
   const load = async (bytes: Uint8Array<ArrayBuffer>) => {
     const session = await ports.load(bytes);
     sessions.push(session);
@@ -74,7 +74,7 @@ async function* showPieces(work: RankingWork, model: Uint8Array<ArrayBuffer>): P
 async function opponentOf(
   { definition, moments, ports }: RankingWork,
   champion: Manifest,
-  load: (bytes: Uint8Array<ArrayBuffer>) => Promise<Session>,
+  load: (bytes: Uint8Array<ArrayBuffer>) => Promise<LoadedVersion>,
 ): Promise<RankingOpponent | string> {
   const { inputs, outputs, model, candidates, trainedFrom } = champion;
   const [input, ...otherInputs] = inputs;

@@ -37,7 +37,10 @@ export function answersOf(
 }
 
 /** A graph that is loaded for one use. */
-export type UsesGraph = <T>(bytes: Uint8Array<ArrayBuffer>, use: (session: Session) => T) => Promise<T>;
+export type UsesGraph = <T>(
+  bytes: Uint8Array<ArrayBuffer>,
+  use: (session: Pick<Session, 'run'>) => T,
+) => Promise<T>;
 
 /** The answers of the champion, if it takes the same columns as the new model. */
 export async function championAnswers(

@@ -6,6 +6,7 @@ import type { DatasetManifest } from '../datasets/manifest.ts';
 import type { DatasetReport } from '../datasets/report.ts';
 import type { DatasetSpec } from '../datasets/spec.ts';
 import type { DriftProfile } from '../drift/profile.ts';
+import type { TrainingRuntime } from '../onnx/runtime.ts';
 import type { PipelineFigures } from './gates.ts';
 import type { TrainingRun } from './run.ts';
 
@@ -13,6 +14,9 @@ import type { TrainingRun } from './run.ts';
 export interface RunFigures extends PipelineFigures {
   readonly qualityMin: number;
 }
+
+/** A version whose answers come at once. */
+export type LoadedVersion = Pick<Session, 'run' | 'release'>;
 
 /** What a run needs of others. Each call has a deadline, and may be repeated. */
 export interface RunnerPorts {
@@ -41,7 +45,10 @@ export interface RunnerPorts {
   };
   /** Of the label events, of which a ranking's candidates are made. */
   readonly history: HistoryPort;
-  readonly load: (bytes: Uint8Array<ArrayBuffer>) => Promise<Session>;
+  /** Runs the graphs of a training's steps. */
+  readonly runtime: TrainingRuntime;
+  /** Loads a version that answers the rows of the test. */
+  readonly load: (bytes: Uint8Array<ArrayBuffer>) => Promise<LoadedVersion>;
   readonly registry: {
     readonly champion: (model: string) => Promise<Manifest | undefined>;
     readonly artifact: (sha256: string) => Promise<Uint8Array<ArrayBuffer> | undefined>;
@@ -54,8 +61,8 @@ export interface RunnerPorts {
     /** @returns whether the alias names the version; false if somebody else changed it meanwhile, or withdrew the version. */
     readonly challenge: (model: string, version: string) => Promise<boolean>;
   };
-  /** Keeps what a version's rows look like without drift. */
-  readonly keepProfile: (profile: DriftProfile) => Promise<void>;
+  /** Keeps what a version's rows look like without drift; undefined where nothing watches it. */
+  readonly keepProfile: ((profile: DriftProfile) => Promise<void>) | undefined;
   readonly lineage: {
     readonly began: (run: TrainingRun) => Promise<void>;
     readonly ended: (run: TrainingRun, made: TrainedVersion | undefined) => Promise<void>;

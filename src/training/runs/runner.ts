@@ -217,8 +217,7 @@ export class TrainingRunner {
     const open = await this.#opened(run);
     if (open.state === undefined) return await this.#startTraining(run, open);
     if (!open.state.isDone) {
-      const load = (bytes: Uint8Array) => this.#ports.load(Uint8Array.from(bytes));
-      open.state = await stepTraining(open.state, { load });
+      open.state = await stepTraining(open.state, this.#ports.runtime);
       open.isAhead = true;
       return { ...run, progress: progressOf(open.state) };
     }
@@ -273,11 +272,12 @@ export class TrainingRunner {
     }
     open.prepared ??= await this.#prepare(run, open, open.shown);
     const { bundle, profiling } = open.prepared;
-    const { done, value: profile } = profiling.next();
+    const { done, value: profile } =
+      keepProfile === undefined ? { done: true, value: undefined } : profiling.next();
     if (done !== true) return { ...run, progress: { done: run.progress.done + 1, of: 0 } };
     const { version, model: artifact } = bundle.manifest;
     // Before the version: one that answers without its profile would not be watched.
-    if (profile !== undefined) await keepProfile(profile);
+    if (profile !== undefined) await keepProfile?.(profile);
     await registry.register(definition, bundle);
     const trainingRows = manifest.rows.train;
     const isBetter = run.evaluation?.verdict === 'better';

@@ -75,6 +75,7 @@ export class RunServices {
         remove: async () => this.kept.clear(),
       },
       history,
+      runtime: { load: (bytes) => this.runtime.load(Uint8Array.from(bytes)) },
       load: this.runtime.load,
       keepProfile: async (profile) => void this.profiles.push(profile),
       registry: {

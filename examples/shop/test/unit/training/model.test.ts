@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import * as ort from 'onnxruntime-web/wasm';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { nodeRuntime } from '../../../../../scripts/models/node-runtime.ts';
+import type { LocallyTrained } from '../../../../../scripts/models/local-run/run.ts';
 import {
   candidatesFor,
   DAY_MS,
@@ -10,10 +10,8 @@ import {
   RANKER_WIDTH,
   rankerRows,
 } from '../../../catalog/ranker.ts';
-import { MIN_HISTORY_DAYS } from '../../../training/dataset.ts';
-import type { ModelBundle } from '../../../training/model.ts';
-import { groupPurchases, snapshotAsOf } from '../../../training/purchases.ts';
-import { type TrainingReport, trainRanker } from '../../../training/train.ts';
+import { trainFromPurchases } from '../../../train.ts';
+import { MIN_HISTORY_DAYS } from '../../../training/purchases.ts';
 import { syntheticPurchases } from './shop.ts';
 
 const shop = syntheticPurchases(400, 240, 1);
@@ -33,83 +31,81 @@ function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
   return Array.from(a, (value, at) => Math.abs(value - (b[at] ?? 0))).reduce((x, y) => Math.max(x, y), 0);
 }
 
-async function trained(): Promise<{ bundle: ModelBundle; report: TrainingReport }> {
-  const outcome = await trainRanker(shop, { seed: 1, runtime: nodeRuntime });
-  if (!outcome.ok) throw new Error(outcome.message);
-  return outcome;
-}
-
-let bundle: ModelBundle;
-let report: TrainingReport;
+let trained: LocallyTrained;
 beforeAll(async () => {
-  ({ bundle, report } = await trained());
+  trained = await trainFromPurchases(shop, { seed: 1 });
 });
 
 describe('a training run', () => {
-  test('beats popularity where there is something to find', () => {
-    const { model, popularity } = report.evaluation;
-    expect(report.beatsPopularity).toBe(true);
-    expect(model.ndcg_at_10).toBeGreaterThan(1.5 * popularity.ndcg_at_10);
+  test('beats popularity and repetition where there is something to find', () => {
+    const { evaluation } = trained.run;
+    const { ranking, model, verdict, baseline } = evaluation ?? {};
+    expect(verdict).toBe('better');
+    expect(baseline?.name).toBe('repeats');
+    const ndcg = (figures: typeof model) => figures?.['ndcg_at_10']?.value ?? 0;
+    expect(ndcg(model)).toBeGreaterThan(1.5 * ndcg(ranking?.lists.popularity));
   });
 
   test('gives the same bytes for the same data and seed, whatever the order of arrival', async () => {
-    const again = await trainRanker(shop.toReversed(), { seed: 1, runtime: nodeRuntime });
-    if (!again.ok) throw new Error(again.message);
-    expect(again.bundle.model).toEqual(bundle.model);
-    expect(again.bundle.candidates).toEqual(bundle.candidates);
-    expect(again.bundle.manifest).toEqual(bundle.manifest);
-    expect(again.bundle.golden).toEqual(bundle.golden);
-  });
-
-  test('another seed gives another version', async () => {
-    const other = await trainRanker(shop, { seed: 2, runtime: nodeRuntime });
-    expect(other.ok && other.bundle.manifest.version).not.toBe(bundle.manifest.version);
+    const again = await trainFromPurchases(shop.toReversed(), { seed: 1 });
+    expect(again.manifest.digest).toBe(trained.manifest.digest);
+    expect(again.bundle.model).toEqual(trained.bundle.model);
+    expect(again.bundle.candidates).toEqual(trained.bundle.candidates);
+    expect(again.bundle.golden).toEqual(trained.bundle.golden);
+    expect(again.run.evaluation).toEqual(trained.run.evaluation);
   });
 
   test('says when the history does not allow a model', async () => {
     const short = syntheticPurchases(20, MIN_HISTORY_DAYS - 1, 1);
-    expect(await trainRanker(short, { seed: 1, runtime: nodeRuntime })).toMatchObject({
-      ok: false,
-      code: 'HISTORY_TOO_SHORT',
-    });
-    expect(await trainRanker([], { seed: 1, runtime: nodeRuntime })).toMatchObject({
-      ok: false,
-      code: 'HISTORY_TOO_SHORT',
-    });
+    await expect(trainFromPurchases(short, { seed: 1 })).rejects.toThrow(
+      /too short: training needs 140 days/,
+    );
+    await expect(trainFromPurchases([], { seed: 1 })).rejects.toThrow(/too short/);
   });
 });
+
+function artifacts() {
+  const { model, candidates } = trained.bundle;
+  if (model === undefined || candidates === undefined) throw new Error('An artifact is missing.');
+  return { model, candidates };
+}
 
 describe('the bundle', () => {
   test('its manifest describes its bytes', () => {
     const digest = (data: Uint8Array | string) => createHash('sha256').update(data).digest('hex');
-    const { manifest } = bundle;
-    expect(manifest.model).toEqual({ sha256: digest(bundle.model), bytes: bundle.model.length });
-    expect(manifest.candidates.sha256).toBe(digest(bundle.candidates));
-    expect(manifest.version).toBe(digest(manifest.model.sha256 + manifest.candidates.sha256).slice(0, 12));
+    const { manifest } = trained.bundle;
+    const { model, candidates } = artifacts();
+    expect(manifest.model).toEqual({ sha256: digest(model), bytes: model.length });
+    expect(manifest.candidates?.sha256).toBe(digest(candidates));
+    expect(manifest.version).toBe(digest(digest(model) + digest(candidates)).slice(0, 12));
     expect(manifest.inputs).toEqual([
-      { name: 'features', datatype: 'FP32', shape: [-1, RANKER_WIDTH], columns: RANKER_COLUMNS },
+      { name: 'features', datatype: 'FP32', shape: [-1, RANKER_WIDTH], columns: [...RANKER_COLUMNS] },
     ]);
+    expect(manifest.trainedFrom['digest']).toBe(trained.manifest.digest);
   });
 
   test('its candidates pass the check at the trust boundary', () => {
-    const table = parseCandidateTable(JSON.parse(new TextDecoder().decode(bundle.candidates)));
+    const table = parseCandidateTable(JSON.parse(new TextDecoder().decode(artifacts().candidates)));
     expect(table.popular.length).toBeGreaterThan(100);
   });
 
   test('the runtime reproduces the golden scores', async () => {
-    const { inputs, outputs, tolerance } = bundle.golden;
-    const scores = await runRuntime(bundle.model, Float32Array.from(inputs.features.flat()));
-    expect(outputs.score.length).toBeGreaterThan(3);
-    expect(largestDifference(scores, outputs.score.flat())).toBeLessThan(tolerance);
+    const { inputs, outputs, tolerance } = trained.bundle.golden;
+    const rows = (inputs['features'] as number[][]).flat();
+    const scores = await runRuntime(artifacts().model, Float32Array.from(rows));
+    const golden = (outputs['score'] as number[][]).flat();
+    expect(golden.length).toBeGreaterThan(3);
+    expect(largestDifference(scores, golden)).toBeLessThan(tolerance);
   });
 
   test('serving scores every candidate of the shipped table', async () => {
-    const table = parseCandidateTable(JSON.parse(new TextDecoder().decode(bundle.candidates)));
-    const [lines] = groupPurchases(shop).customers.values();
+    const table = parseCandidateTable(JSON.parse(new TextDecoder().decode(artifacts().candidates)));
     const now = table.asOf + DAY_MS;
-    const snapshot = snapshotAsOf(lines ?? [], now);
+    const [popular] = table.popular;
+    const items = [{ item: popular?.sku ?? '', count: 2, lastAt: table.asOf - DAY_MS }];
+    const snapshot = { purchases_30d: 2, purchases_365d: 2, last_purchase_at: table.asOf - DAY_MS, items };
     const skus = candidatesFor(snapshot, table);
-    const scores = await runRuntime(bundle.model, rankerRows(snapshot, skus, table, now));
+    const scores = await runRuntime(artifacts().model, rankerRows(snapshot, skus, table, now));
     expect(scores.length).toBe(skus.length);
     expect(scores.every((score) => score >= 0 && score <= 1)).toBe(true);
   });

@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { DAY_MS } from '../../../catalog/ranker.ts';
-import { MIN_HISTORY_DAYS } from '../../../training/dataset.ts';
 import { choosePurchases, describePurchases } from '../../../training/origin.ts';
-import type { Purchase } from '../../../training/purchases.ts';
+import { MIN_HISTORY_DAYS, type Purchase } from '../../../training/purchases.ts';
 
 const START = Date.UTC(2010, 0, 1, 12);
 
@@ -22,7 +21,7 @@ describe('the purchases that a training reads', () => {
     const chosen = choosePurchases([...madeUp, ...real]);
     expect(chosen).toEqual({ isMadeUp: false, purchases: real, leftOut: 400, apart: 0 });
     expect(describePurchases(chosen, [{ source: '/imports/online-retail', events: real.length }])).toBe(
-      `Real data: ${real.length} purchase lines of 5 customers and 7 products, 2010-01-01 to 2010-04-23 (113 days), from /imports/online-retail (${real.length}). Left out: 400 lines of the made-up shop.`,
+      `Real data: ${real.length} purchase lines of 5 customers and 7 products, 2010-01-01 to 2010-05-21 (141 days), from /imports/online-retail (${real.length}). Left out: 400 lines of the made-up shop.`,
     );
   });
 
@@ -32,7 +31,7 @@ describe('the purchases that a training reads', () => {
     const chosen = choosePurchases([...few, ...madeUp, mixed]);
     expect(chosen).toEqual({ isMadeUp: true, purchases: [...madeUp, mixed], leftOut: few.length, apart: 0 });
     expect(describePurchases(chosen, [])).toMatch(
-      /^The made-up shop: 401 purchase lines .* Left out: 92 real lines, because/,
+      /^The made-up shop: 401 purchase lines .* Left out: 120 real lines, because/,
     );
   });
 
@@ -42,7 +41,7 @@ describe('the purchases that a training reads', () => {
     const chosen = choosePurchases([now, ...before, ...real]);
     expect(chosen).toEqual({ isMadeUp: false, purchases: real, leftOut: 0, apart: 201 });
     expect(describePurchases(chosen, [])).toMatch(
-      /\(113 days\)\. Left out: 201 lines of other periods, separated by more than 56 days without a purchase\.$/,
+      /\(141 days\)\. Left out: 201 lines of other periods, separated by more than 56 days without a purchase\.$/,
     );
     // A closed month is no gap.
     const interrupted = real.map((one, day) => (day < 60 ? one : { ...one, at: one.at + 30 * DAY_MS }));
@@ -56,7 +55,7 @@ describe('the purchases that a training reads', () => {
 
   it('are described without a word of what is left out, where nothing is', () => {
     expect(describePurchases(choosePurchases(real), [])).toBe(
-      `Real data: ${real.length} purchase lines of 5 customers and 7 products, 2010-01-01 to 2010-04-23 (113 days).`,
+      `Real data: ${real.length} purchase lines of 5 customers and 7 products, 2010-01-01 to 2010-05-21 (141 days).`,
     );
     expect(describePurchases(choosePurchases(madeUp), [])).toMatch(
       /^The made-up shop: 400 purchase lines .* \(400 days\)\.$/,

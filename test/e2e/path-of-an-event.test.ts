@@ -46,7 +46,8 @@ describe('the path of an event', () => {
     });
     expect(first['product']?.json).toMatchObject({ sku: '10001A', sold: { units: 2 } });
     expect(first['alice']?.json).toMatchObject({ customer: 'alice', source: 'model' });
-    for (const answer of Object.values(await read())) expect(answer.cache).toContain('; hit');
+    // On a busy machine a fill may take longer than its readers wait, and the next one fills again.
+    await eventually(read, (answers) => Object.values(answers).every(({ cache }) => cache.includes('; hit')));
 
     expect((await client.send([purchaseOf('alice', '10001A', { quantity: 5 })])).status).toBe(202);
     await client.folded('alice', 2);

@@ -12,10 +12,22 @@ export interface Measured {
   readonly slowestMs: number;
 }
 
-/** Measures until the machine did not stand still, or nothing was wrong. On a machine that keeps up, once. */
-export async function judged<M extends Measured>(measure: () => Promise<M>): Promise<M> {
-  let measured = await measure();
-  for (let made = 1; made < MEASUREMENTS_MAX && !isJudged(measured); made += 1) measured = await measure();
+/** The last repetition that was begun. */
+let repetition: Promise<unknown> = Promise.resolve();
+
+/**
+ * Measures until the machine did not stand still, or nothing was wrong. On a machine that keeps up, once. Several
+ * measurements may be made at once; repetitions are made one after the other, so that they find the machine less busy.
+ *
+ * @param measure is told how many measurements were made before; it may ask for less at once then.
+ */
+export async function judged<M extends Measured>(measure: (made: number) => Promise<M>): Promise<M> {
+  let measured = await measure(0);
+  for (let made = 1; made < MEASUREMENTS_MAX && !isJudged(measured); made += 1) {
+    const next = repetition.then(() => measure(made));
+    repetition = next.catch(() => undefined);
+    measured = await next;
+  }
   return measured;
 }
 

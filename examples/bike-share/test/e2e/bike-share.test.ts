@@ -165,12 +165,6 @@ it('is closed where it is not declared public', async () => {
   expect((await stack.fetch('/v1/stations/101')).status).toBe(200);
 });
 
-it('sees what another application writes by SQL', async () => {
-  await cached('/v1/stations/103');
-  await stack.sql(`update stations set name = 'Hilltop' where id = 103`);
-  await fresh('/v1/stations/103', ({ json }) => json['name'] === 'Hilltop');
-});
-
 const FeatureRows = z.object({
   results: z.array(
     z.object({ features: z.record(z.string(), z.object({ value: z.unknown(), status: z.string() })) }),
@@ -250,6 +244,12 @@ it('serves columns of a station as features, which a change by anybody changes a
     ({ statuses }) => statuses[0] === 'NULL_VALUE',
   );
   expect((await read(['105'])).statuses).toEqual(['NOT_FOUND']);
+});
+
+it('sees what another application writes by SQL', async () => {
+  await cached('/v1/stations/103');
+  await stack.sql(`update stations set name = 'Hilltop' where id = 103`);
+  await fresh('/v1/stations/103', ({ json }) => json['name'] === 'Hilltop');
 });
 
 it('answers in the form of the examples that the catalog has of its routes', async () => {

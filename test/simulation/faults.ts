@@ -302,8 +302,8 @@ export const FAULTS: readonly Fault[] = [
     'an eviction closes the open folds of a shard',
     FEW,
     OPEN_FOLDS,
-    'for (const hash of keys) folds.#foldOf.set(hash, fold);',
-    'void keys;',
+    'folds.#foldOf.set(hash, fold);',
+    'void hash;',
   ),
   fault(
     'a duplicate of an event is acknowledged while its fold is open',

@@ -1,7 +1,8 @@
 import { COLLECTION, rowTag } from '../simulation/origin.ts';
-import { ISOLATES, KEYS, LIST, planOf, REGIONS_OF_WORLD, ROWS } from '../simulation/plan.ts';
+import { planOf } from '../simulation/plan.ts';
 import type { RecordedEvent } from '../simulation/recording.ts';
 import { run } from '../simulation/run.ts';
+import { ISOLATES, KEYS, LIST, REGIONS_OF_WORLD, ROWS } from '../simulation/steps.ts';
 
 /** One line of a recording: an event, and the virtual time at which it happened, in whole milliseconds. */
 export type Line = RecordedEvent & { readonly ms: number };

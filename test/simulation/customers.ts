@@ -28,9 +28,9 @@ import type { Deployment } from './deployment.ts';
 import type { IsolateMachine } from './machines.ts';
 import { Machine, never } from './network.ts';
 import { CHAMPION_ROW, type OpenWrite, rowTag, type Shown } from './origin.ts';
-import { CUSTOMERS, customerOf } from './plan.ts';
 import type { Refusal } from './reach.ts';
 import { ENTITY, FEATURES, ShardMachine } from './shard.ts';
+import { CUSTOMERS, customerOf } from './steps.ts';
 
 /** As `src/composition` has them, in milliseconds. */
 const SHARD_READ_MS = 900;

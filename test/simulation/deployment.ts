@@ -9,10 +9,10 @@ import type { ReadRecord } from '../support/coherence/judge.ts';
 import { GateMachine, IsolateMachine, RegionMachine, RelayMachine, RootMachine } from './machines.ts';
 import { Chance, type Machine, Network, never } from './network.ts';
 import { type Change, type Commit, Origin } from './origin.ts';
-import { CUSTOMER_KEYS, ISOLATES_A_REGION, KEYS, type Plan, REGIONS_OF_WORLD, ROWS } from './plan.ts';
 import { Recorder } from './recorder.ts';
 import { committed, momentOf, type RecordEvent } from './recording.ts';
 import { Scheduler } from './scheduler.ts';
+import { CUSTOMER_KEYS, ISOLATES_A_REGION, KEYS, type Plan, REGIONS_OF_WORLD, ROWS } from './steps.ts';
 import { SharedTiers } from './tiers.ts';
 
 /** As the driver has it (`src/storage/postgres/connect.ts`), in milliseconds. */

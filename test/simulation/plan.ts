@@ -1,100 +1,22 @@
 import { CLOCK_LIMITS } from '../../src/cache/clock/changed-tags.ts';
-import type { CachePolicy, ConsistencyLevel, TierName } from '../../src/define/cache-policy.ts';
 import { cachePolicy } from '../../src/define/cache-policy.ts';
-import { shardOf } from '../../src/features/shards.ts';
 import { type Random, seededRandom } from '../../src/platform/random.ts';
+import { customersOf } from './customer-plan.ts';
+import { BURST_MS, below, pick, policyOf } from './draws.ts';
 import type { Memory } from './machines.ts';
-import type { Hang, NetworkFaults } from './network.ts';
+import type { NetworkFaults } from './network.ts';
 import type { Change } from './origin.ts';
-
-/** What happens in a run from outside; everything else follows from it and the seed. */
-export type Step = { readonly atMs: number } & (
-  | {
-      readonly kind: 'read';
-      readonly isolate: number;
-      readonly key: string;
-      readonly level: ConsistencyLevel;
-    }
-  | { readonly kind: 'session'; readonly id: string; readonly visits: readonly Visit[] }
-  | {
-      readonly kind: 'write';
-      readonly isolate: number;
-      readonly changes: readonly Change[];
-      /** Isolates at which others read what was written, as soon as they may count on it. */
-      readonly watchers: readonly number[];
-    }
-  /** Another application's write: committed with its outbox row, and not announced. */
-  | { readonly kind: 'foreign-write'; readonly changes: readonly Change[] }
-  /** A customer buys, and waits until it shows. */
-  | {
-      readonly kind: 'purchase';
-      readonly isolate: number;
-      readonly customer: string;
-      readonly watchers: readonly number[];
-    }
-  /** Another version of the model becomes the champion. */
-  | { readonly kind: 'promote'; readonly isolate: number; readonly watchers: readonly number[] }
-  | { readonly kind: 'restart'; readonly machine: string }
-  | { readonly kind: 'reset-root' }
-  | { readonly kind: 'cut'; readonly a: string; readonly b: string; readonly forMs: number }
-  | { readonly kind: 'origin'; readonly down: boolean; readonly slowMs: number; readonly forMs: number }
-  | { readonly kind: 'forget-colo'; readonly region: string }
-  /** Calls between two machines are answered never, or 4 or 10 s late. */
-  | {
-      readonly kind: 'hang';
-      readonly a: string;
-      readonly b: string;
-      readonly how: Hang;
-      readonly forMs: number;
-    }
-  /** Queries fail by a fault of their own. */
-  | { readonly kind: 'defect'; readonly forMs: number }
-);
-
-/** One request of a session, some time after the answer to the one before. */
-export interface Visit {
-  readonly isolate: number;
-  readonly afterMs: number;
-  readonly does: { readonly read: string } | { readonly change: Change } | { readonly buys: string };
-}
-
-export interface Plan {
-  readonly seed: number;
-  readonly policies: Readonly<Record<string, CachePolicy>>;
-  readonly network: NetworkFaults;
-  /** How far behind KV may be, in milliseconds. */
-  readonly kvLagMsMax: number;
-  /**
-   * Whether isolates ask the root beside a slow region (region-hedge.ts), or only after the region has failed; and
-   * whether readers do not wait for a clock that was silent (follower.ts). Without both, more answers of regions arrive
-   * late and out of order, and more readers wait behind each other.
-   */
-  readonly hedgesRegions: boolean;
-  /** What the clocks remember. In most worlds it is so little that entries outlive it. */
-  readonly memory: Memory;
-  /** Whether there are customers, feature shards and a model. */
-  readonly hasCustomers: boolean;
-  readonly steps: readonly Step[];
-}
-
-export const REGIONS_OF_WORLD = ['weur', 'apac'] as const;
-export const ISOLATES_A_REGION = 2;
-export const ISOLATES = REGIONS_OF_WORLD.length * ISOLATES_A_REGION;
-export const ROWS = 3;
-export const LIST = 'list';
-export const keyOfRow = (row: number) => `item/${row}`;
-export const KEYS = [...Array.from({ length: ROWS }, (_, row) => keyOfRow(row)), LIST];
-/** Two in one shard, and one in another. */
-export const CUSTOMERS = ['c0', 'c1', 'c8'];
-const featuresOf = (customer: string) => `features/${customer}`;
-const predictionFor = (customer: string) => `prediction/${customer}`;
-export const keysOfCustomer = (customer: string) => [featuresOf(customer), predictionFor(customer)];
-export const CUSTOMER_KEYS = CUSTOMERS.flatMap(keysOfCustomer);
-export const customerOf = (key: string) => key.split('/')[1] ?? '';
-export const isFeatures = (key: string) => key.startsWith('features/');
-export const isOfCustomer = (key: string) => isFeatures(key) || key.startsWith('prediction/');
-/** When the last step of a plan may begin, and when everything must have healed. */
-export const BUSY_MS = 20_000;
+import {
+  BUSY_MS,
+  ISOLATES,
+  KEYS,
+  keyOfRow,
+  type Plan,
+  REGIONS_OF_WORLD,
+  ROWS,
+  type Step,
+  type Visit,
+} from './steps.ts';
 
 const READS = 90;
 const SESSIONS = 5;
@@ -111,10 +33,6 @@ const LATE_FILLS = 0.08;
 /** One plan in this many has customers. Their steps have draws of their own. */
 const CUSTOMERS_EVERY = 5;
 const CUSTOMERS_BASIS = 0x5eed_c057;
-const PURCHASES = 8;
-const PROMOTIONS = 3;
-const CUSTOMER_READS = 24;
-const CUSTOMER_SESSIONS = 4;
 /** Taken in turn, so that they take no draw either. */
 const MEMORIES: readonly Memory[] = [
   { limits: CLOCK_LIMITS, horizonMs: 600_000 },
@@ -122,9 +40,7 @@ const MEMORIES: readonly Memory[] = [
   { limits: { tagsMax: 400, tagsPerSyncMax: 3 }, horizonMs: 600_000 },
   { limits: { tagsMax: 64, tagsPerSyncMax: 400 }, horizonMs: 6_000 },
 ];
-/** Most steps fall together, where they can race. */
 const BURSTS = 7;
-const BURST_MS = 400;
 
 type MomentOf = () => number;
 
@@ -182,28 +98,6 @@ export function planOf(seed: number, isWide = true): Plan {
       ...(customers?.steps ?? []),
     ].sort((a, b) => a.atMs - b.atMs),
   };
-}
-
-function policyOf(random: Random): CachePolicy {
-  const tierSets: readonly (readonly TierName[])[] = [
-    ['memory', 'colo', 'kv'],
-    ['memory'],
-    ['kv'],
-    ['memory', 'kv'],
-    ['colo'],
-  ];
-  return cachePolicy({
-    boundMs: pick(random, [200, 500, 2_000]),
-    sourceBoundMs: 10_000,
-    ttlS: pick(random, [2, 300, 300]),
-    staleWhileRevalidateS: pick(random, [0, 5]),
-    staleIfErrorS: pick(random, [0, 3_600]),
-    negativeTtlS: 60,
-    whenUnverified: pick(random, ['origin', 'origin', 'stale']),
-    singleFlight: random() < 0.6,
-    tiers: pick(random, tierSets),
-    beta: pick(random, [0, 1]),
-  });
 }
 
 function readOf(random: Random, momentOf: MomentOf): Step {
@@ -313,88 +207,6 @@ function lateFillOf(random: Random): Pick<Plan, 'policies' | 'steps'> | undefine
   };
 }
 
-/**
- * A purchase, of a customer whose features two isolates have in memory, and a session that asks one isolate twice and
- * then others. At times the buyer's isolate is cut off from the root, so that the fold stays open; the shard is evicted
- * just then; or the customer buys again elsewhere.
- */
-function purchaseOf(random: Random, atMs: number, id: string): Step[] {
-  const isolateOf = () => below(random, ISOLATES);
-  const customer = pick(random, CUSTOMERS);
-  const keys = keysOfCustomer(customer);
-  const [isolate, near, far] = [isolateOf(), isolateOf(), isolateOf()];
-  const key = pick(random, keys);
-  const soon = (fromMs: number, toMs: number) =>
-    Math.max(0, Math.round(atMs + fromMs + random() * (toMs - fromMs)));
-  const level = 'bounded';
-  const buys = (at: number, by: number): Step => {
-    return { kind: 'purchase', atMs: at, isolate: by, customer, watchers: [isolateOf(), isolateOf()] };
-  };
-  const visits = [near, near, far, near, far].map((at): Visit => {
-    const does = { read: random() < 0.7 ? key : pick(random, keys) };
-    return { isolate: at, afterMs: 1 + below(random, 150), does };
-  });
-  const cut = { kind: 'cut', a: 'root', b: `isolate ${isolate}` } as const;
-  return [
-    { kind: 'read', atMs: soon(-500, -200), isolate: near, key, level },
-    { kind: 'read', atMs: soon(-500, -200), isolate: far, key, level },
-    buys(atMs, isolate),
-    { kind: 'session', atMs: soon(0, 500), id, visits },
-    ...(random() < 0.5 ? [{ ...cut, atMs: soon(50, 150), forMs: 300 + below(random, 1_500) }] : []),
-    ...(random() < 0.4
-      ? [{ kind: 'restart', atMs: soon(150, 600), machine: shardOf('customer', customer) } as const]
-      : []),
-    ...(random() < 0.4 ? [buys(soon(0, 300), isolateOf())] : []),
-  ];
-}
-
-/**
- * Customers buy in bursts. Shards are evicted, and
- * cut off from those who read and fold; the root is cut off from the consumer.
- */
-function customersOf(random: Random, bursts: readonly number[]): Pick<Plan, 'policies' | 'steps'> {
-  const momentOf: MomentOf = () =>
-    Math.round(Math.max(0, pick(random, bursts) + (random() - 0.5) * BURST_MS * 4));
-  const isolateOf = () => below(random, ISOLATES);
-  const keyOfOne = () => pick(random, CUSTOMER_KEYS);
-  const watchers = () => [isolateOf(), isolateOf()];
-  const purchases = Array.from({ length: PURCHASES }, (_, n) => purchaseOf(random, momentOf(), `p${n}`));
-  const promotions = Array.from({ length: PROMOTIONS }, (): Step => {
-    return { kind: 'promote', atMs: momentOf(), isolate: isolateOf(), watchers: watchers() };
-  });
-  const reads = Array.from({ length: CUSTOMER_READS }, (): Step => {
-    const level = pick(random, ['strong', 'bounded', 'bounded', 'eventual'] as const);
-    return { kind: 'read', atMs: momentOf(), isolate: isolateOf(), key: keyOfOne(), level };
-  });
-  const sessions = Array.from({ length: CUSTOMER_SESSIONS }, (_, n): Step => {
-    const customer = pick(random, CUSTOMERS);
-    const visits = Array.from({ length: 2 + below(random, 5) }, (): Visit => {
-      const does = random() < 0.7 ? { read: pick(random, keysOfCustomer(customer)) } : { buys: customer };
-      return { isolate: isolateOf(), afterMs: Math.round(random() ** 3 * 2_000), does };
-    });
-    return { kind: 'session', atMs: momentOf(), id: `c${n}`, visits };
-  });
-  const shardOfOne = () => shardOf('customer', pick(random, CUSTOMERS));
-  const troubles = Array.from({ length: below(random, 6) }, (): Step => {
-    const atMs = momentOf();
-    const forMs = Math.round(200 + random() * 4_000);
-    const luck = random();
-    if (luck < 0.5) return { kind: 'restart', atMs, machine: shardOfOne() };
-    const links: readonly (readonly [string, string])[] = [
-      [`isolate ${isolateOf()}`, shardOfOne()],
-      ['consumer', shardOfOne()],
-      ['consumer', 'root'],
-    ];
-    const [a, b] = pick(random, links);
-    if (luck < 0.8) return { kind: 'cut', atMs, a, b, forMs };
-    return { kind: 'hang', atMs, a, b, how: pick(random, ['never', 'late']), forMs };
-  });
-  const policies = Object.fromEntries(
-    CUSTOMERS.map((customer) => [predictionFor(customer), policyOf(random)]),
-  );
-  return { policies, steps: [...purchases.flat(), ...promotions, ...reads, ...sessions, ...troubles] };
-}
-
 function isNoWrite({ kind }: Step): boolean {
   return kind !== 'write' && kind !== 'foreign-write' && kind !== 'session';
 }
@@ -440,12 +252,4 @@ function troubleOf(random: Random, momentOf: MomentOf): Step {
 
 function keyOf(random: Random): string {
   return pick(random, KEYS);
-}
-
-function below(random: Random, limit: number): number {
-  return Math.floor(random() * limit);
-}
-
-function pick<T>(random: Random, among: readonly T[]): T {
-  return among[below(random, among.length)] as T;
 }

@@ -1,5 +1,7 @@
 import { judgeHistory, type Violation } from '../support/coherence/judge.ts';
 import { CHAMPION_ROW } from './origin.ts';
+import type { Refusal } from './reach.ts';
+import type { RecordEvent } from './recording.ts';
 import {
   BUSY_MS,
   CUSTOMER_KEYS,
@@ -9,9 +11,7 @@ import {
   keysOfCustomer,
   type Plan,
   type Step,
-} from './plan.ts';
-import type { Refusal } from './reach.ts';
-import type { RecordEvent } from './recording.ts';
+} from './steps.ts';
 import { World } from './world.ts';
 
 export interface Outcome {

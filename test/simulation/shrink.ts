@@ -1,6 +1,6 @@
 import type { NetworkFaults } from './network.ts';
-import type { Plan, Step } from './plan.ts';
 import { run } from './run.ts';
+import type { Plan, Step } from './steps.ts';
 
 /** Runs that a shrinking may take: each takes some hundredths of a second. */
 const RUNS_MAX = 400;

@@ -15,7 +15,6 @@ import { Defect, Deployment } from './deployment.ts';
 import type { IsolateMachine } from './machines.ts';
 import { never } from './network.ts';
 import { CHAMPION_ROW, type Change, type Commit, rowTag, type Shown } from './origin.ts';
-import { customerOf, isFeatures, isOfCustomer, keyOfRow, LIST, type Plan } from './plan.ts';
 import {
   type Circumstances,
   DirectReads,
@@ -26,6 +25,7 @@ import {
 } from './reach.ts';
 import { answered, type RecordEvent } from './recording.ts';
 import { type Ask, recordsOf } from './records.ts';
+import { customerOf, isFeatures, isOfCustomer, keyOfRow, LIST, type Plan } from './steps.ts';
 
 const keepAlive = () => undefined;
 

@@ -1,6 +1,6 @@
 import { shardOf } from '../../src/features/shards.ts';
 import type { Random } from '../../src/platform/random.ts';
-import { BURST_MS, below, pick, policyOf } from './draws.ts';
+import { BURST_MS, below, type MomentOf, pick, policyOf } from './draws.ts';
 import {
   CUSTOMER_KEYS,
   CUSTOMERS,

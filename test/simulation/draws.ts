@@ -4,6 +4,9 @@ import type { Random } from '../../src/platform/random.ts';
 /** How long a burst takes, in milliseconds: most steps fall together, where they can race. */
 export const BURST_MS = 400;
 
+/** When a step begins, in milliseconds since the world began. */
+export type MomentOf = () => number;
+
 /** A whole number from 0 to below the limit. */
 export function below(random: Random, limit: number): number {
   return Math.floor(random() * limit);

@@ -2,7 +2,7 @@ import { CLOCK_LIMITS } from '../../src/cache/clock/changed-tags.ts';
 import { cachePolicy } from '../../src/define/cache-policy.ts';
 import { type Random, seededRandom } from '../../src/platform/random.ts';
 import { customersOf } from './customer-plan.ts';
-import { BURST_MS, below, pick, policyOf } from './draws.ts';
+import { BURST_MS, below, type MomentOf, pick, policyOf } from './draws.ts';
 import type { Memory } from './machines.ts';
 import type { NetworkFaults } from './network.ts';
 import type { Change } from './origin.ts';
@@ -41,8 +41,6 @@ const MEMORIES: readonly Memory[] = [
   { limits: { tagsMax: 64, tagsPerSyncMax: 400 }, horizonMs: 6_000 },
 ];
 const BURSTS = 7;
-
-type MomentOf = () => number;
 
 /**
  * The plan of a seed: sometimes a calm world, sometimes one in which little works.

@@ -46,6 +46,7 @@ export class CacheStats extends DurableObject {
       windows: { 1: within(1), 5: within(5), 60: within(60) },
       isolates: this.#store.isolates(minute),
       exemplars: this.#store.exemplars,
+      failures: this.#store.failures,
     };
   }
 }

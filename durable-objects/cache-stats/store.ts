@@ -10,6 +10,7 @@ import {
   CounterSample,
   type ExemplarSample,
   type IsolateReport,
+  type PeerFailure,
 } from '../../src/platform/counters.ts';
 import { migrate } from '../sqlite-migrations.ts';
 import { MIGRATIONS } from './migrations.ts';
@@ -92,6 +93,10 @@ export class CounterStore {
 
   get exemplars(): ExemplarSample[] {
     return this.#tally.exemplars;
+  }
+
+  get failures(): PeerFailure[] {
+    return this.#tally.failures;
   }
 
   /** The counts of a range of time, by its steps. */

@@ -3,6 +3,7 @@ import type {
   CounterSample,
   ExemplarSample,
   IsolateReport,
+  PeerFailure,
 } from '../../src/platform/counters.ts';
 import { DROPPED } from '../../src/platform/counters.ts';
 
@@ -24,6 +25,9 @@ export const SERIES_MAX = 9_000;
 /** The most series of which an exemplar is remembered, newest first. They are not saved: a trace is looked up soon or never. */
 const EXEMPLARS_MAX = 1_000;
 
+/** The most services of which a failure is remembered. */
+const FAILURES_MAX = 64;
+
 /** Values by the number of their series. */
 export type Counts = Map<number, number>;
 
@@ -44,14 +48,23 @@ export class CounterTally {
   readonly isolates = new Map<string, KnownIsolate>();
   /** The newest exemplar of each series, by its text; oldest first. */
   readonly #exemplars = new Map<string, ExemplarSample>();
+  /** The newest failure of each service. */
+  readonly #failures = new Map<string, PeerFailure>();
   #prunedMinute = Number.NEGATIVE_INFINITY;
 
   get exemplars(): ExemplarSample[] {
     return [...this.#exemplars.values()];
   }
 
+  get failures(): PeerFailure[] {
+    return [...this.#failures.values()];
+  }
+
   /** Adds a batch. Returns false, and changes nothing, if it was added before. */
-  add({ isolate, n, counters, memoryBytes = 0, exemplars = [] }: CounterBatch, minute: number): boolean {
+  add(
+    { isolate, n, counters, memoryBytes = 0, exemplars = [], failures = [] }: CounterBatch,
+    minute: number,
+  ): boolean {
     const known = this.isolates.get(isolate);
     if (known !== undefined && known.n >= n) return false;
     this.isolates.delete(isolate);
@@ -66,6 +79,7 @@ export class CounterTally {
     const number = dropped > 0 ? this.#numberOf(JSON.stringify([DROPPED, {}]), SERIES_MAX + 1) : undefined;
     if (number !== undefined) this.#raise(number, dropped, minute);
     for (const exemplar of exemplars) this.#note(exemplar);
+    for (const failure of failures) this.#fail(failure);
     if (minute > this.#prunedMinute) this.#prune(minute);
     return true;
   }
@@ -98,6 +112,13 @@ export class CounterTally {
     const number = this.series.size + 1;
     this.series.set(text, number);
     return number;
+  }
+
+  /** A later one takes the place of an earlier one, whichever isolate tells it first. */
+  #fail(failure: PeerFailure): void {
+    const known = this.#failures.get(failure.peer);
+    if (known === undefined || known.atMs <= failure.atMs) this.#failures.set(failure.peer, failure);
+    if (this.#failures.size > FAILURES_MAX) this.#failures.delete(this.#failures.keys().next().value ?? '');
   }
 
   #note(exemplar: ExemplarSample): void {

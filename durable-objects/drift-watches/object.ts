@@ -1,8 +1,10 @@
 import { DurableObject } from 'cloudflare:workers';
 import * as z from 'zod';
 import { OBSERVED_ROWS_MAX, type ObservedRows } from '../../src/inference/observed-rows.ts';
+import { DRIFT_VERDICTS } from '../../src/operations/observation.ts';
 import { systemNow } from '../../src/platform/clock.ts';
 import { log } from '../../src/platform/logger.ts';
+import { countInObject } from '../../src/platform/object-counts.ts';
 import type { DriftProfile } from '../../src/training/drift/profile.ts';
 import { DriftWatch, type DriftWatchState } from '../../src/training/drift/watch.ts';
 import { DriftWatchStore } from './store.ts';
@@ -86,6 +88,8 @@ export class DriftWatches extends DurableObject {
     if (watch === undefined) return false;
     const now = systemNow();
     const isJudged = watch.add(columns, rows, now);
+    if (isJudged)
+      countInObject(DRIFT_VERDICTS, { model, verdict: watch.current === undefined ? 'stable' : 'drifting' });
     const isAsked = await this.#askForTraining(model, version, watch, now);
     if (isJudged || isAsked) this.#store.save(version, watch.state, now, VERSIONS_MAX);
     return true;

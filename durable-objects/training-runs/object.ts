@@ -1,9 +1,11 @@
 import { DurableObject } from 'cloudflare:workers';
 import * as z from 'zod';
 import type { ModelDefinition } from '../../src/define/model.ts';
+import { TRAINING_RUNS } from '../../src/operations/observation.ts';
 import { systemNow, withTimeout } from '../../src/platform/clock.ts';
 import { newId } from '../../src/platform/ids.ts';
 import { log } from '../../src/platform/logger.ts';
+import { countInObject } from '../../src/platform/object-counts.ts';
 import { isScheduled, mayBegin, RUN_REASONS, type RunReason } from '../../src/training/runs/policy.ts';
 import type { RunnerPorts } from '../../src/training/runs/ports.ts';
 import { ended, inStage, isEnded, newRun, type TrainingRun } from '../../src/training/runs/run.ts';
@@ -94,6 +96,7 @@ export class TrainingRuns extends DurableObject {
       ...{ id: newId(), model, reason, by, begunMs: now, asOf: now - SETTLED_MS, lastSeq, seed },
     });
     this.#store.save(run);
+    countInObject(TRAINING_RUNS, { model, state: 'begun' });
     await this.ctx.storage.setAlarm(now);
     return { run, why: null };
   }
@@ -113,6 +116,7 @@ export class TrainingRuns extends DurableObject {
     if (run === undefined || isEnded(run)) return run ?? null;
     const over = ended(run, 'cancelled', systemNow(), { code: 'cancelled', detail: `Cancelled by ${by}.` });
     this.#store.save(over);
+    countInObject(TRAINING_RUNS, { model: over.model, state: over.state });
     this.ctx.waitUntil(this.#tellCancelled(over));
     return over;
   }
@@ -210,6 +214,7 @@ export class TrainingRuns extends DurableObject {
       return false;
     }
     this.#store.save(after);
+    if (isEnded(after)) countInObject(TRAINING_RUNS, { model: after.model, state: after.state });
     return true;
   }
 

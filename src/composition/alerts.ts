@@ -120,10 +120,10 @@ export function alertRoutePorts({ env }: { readonly env: Env }): AlertRoutePorts
 async function agesIn(env: Env): Promise<StreamAges> {
   const [clock, outbox, queue] = await Promise.all([
     soon(() => outboxAgeAtClock(env)),
-    soon(() => outboxAge(env)),
+    soon(() => outboxState(env)),
     soon(() => queueAge(env)),
   ]);
-  return { clock, outbox, queue };
+  return { clock, outbox: outbox?.ageMs, outboxLength: outbox?.length, queue };
 }
 
 /** How old the newest moment is up to which all commits have been invalidated. */
@@ -135,10 +135,10 @@ async function outboxAgeAtClock(env: Env): Promise<number | undefined> {
   return sources[OUTBOX];
 }
 
-async function outboxAge(env: Env): Promise<number> {
+async function outboxState(env: Env): Promise<{ readonly ageMs: number; readonly length: number }> {
   const db = connect(databaseTarget(env));
-  const { oldestS } = await guarded(() => readWaiting(db));
-  return (oldestS ?? 0) * 1_000;
+  const { oldestS, pending } = await guarded(() => readWaiting(db));
+  return { ageMs: (oldestS ?? 0) * 1_000, length: pending };
 }
 
 /** The local platform has no metrics of queues. */
@@ -154,7 +154,7 @@ async function queueAge(env: Env): Promise<number | undefined> {
   return Math.max(...ages);
 }
 
-async function soon(check: () => Promise<number | undefined>): Promise<number | undefined> {
+async function soon<T>(check: () => Promise<T | undefined>): Promise<T | undefined> {
   try {
     return await withTimeout(check(), CHECK_MS, () => new Error('The check takes too long.'));
   } catch {

@@ -29,6 +29,7 @@ import type { Env } from './env.ts';
 import { feedbackPorts } from './feedback.ts';
 import { kafkaSourceOf } from './kafka-source.ts';
 import { longestJudgedS } from './lifetimes.ts';
+import { reportWithoutRequests } from './object-reports.ts';
 import { outboxRelay, regionalClock, rootClock } from './objects.ts';
 import { outboxRelayPorts } from './outbox-relay.ts';
 import { rolloutsPorts } from './rollouts.ts';
@@ -51,27 +52,32 @@ export function durableObjects(catalog: Catalog) {
     Alerts: class extends Alerts {
       constructor(ctx: DurableObjectState, env: Env) {
         super(ctx, env, alertsPorts(env, catalog));
+        reportWithoutRequests(env);
       }
     },
     TagClock: class extends TagClock {
       constructor(ctx: DurableObjectState, env: Env) {
         super(ctx, env, clockPorts(env, catalog));
+        reportWithoutRequests(env);
       }
     },
     FeatureShard: class extends FeatureShard {
       constructor(ctx: DurableObjectState, env: Env) {
         super(ctx, env, { features: catalog.features, now: systemNow });
+        reportWithoutRequests(env);
       }
     },
     OutboxRelay: class extends OutboxRelay {
       constructor(ctx: DurableObjectState, env: Env) {
         const keepAlive = (work: Promise<unknown>) => ctx.waitUntil(work);
         super(ctx, env, outboxRelayPorts(countingQueues(env), catalog, keepAlive));
+        reportWithoutRequests(env);
       }
     },
     Datasets: class extends Datasets {
       constructor(ctx: DurableObjectState, env: Env) {
         super(ctx, env, datasetsPorts(env, catalog));
+        reportWithoutRequests(env);
       }
     },
     TrainingRuns: class extends TrainingRuns {
@@ -81,26 +87,31 @@ export function durableObjects(catalog: Catalog) {
           env,
           trainingRunsPorts(env, catalog, (work) => ctx.waitUntil(work)),
         );
+        reportWithoutRequests(env);
       }
     },
     Rollouts: class extends Rollouts {
       constructor(ctx: DurableObjectState, env: Env) {
         super(ctx, env, rolloutsPorts(env, catalog));
+        reportWithoutRequests(env);
       }
     },
     Feedback: class extends Feedback {
       constructor(ctx: DurableObjectState, env: Env) {
         super(ctx, env, feedbackPorts(env, catalog));
+        reportWithoutRequests(env);
       }
     },
     DriftWatches: class extends DriftWatches {
       constructor(ctx: DurableObjectState, env: Env) {
         super(ctx, env, driftWatchesPorts(env, catalog));
+        reportWithoutRequests(env);
       }
     },
     KafkaSource: class extends KafkaSource {
       constructor(ctx: DurableObjectState, env: Env) {
         super(ctx, env, kafkaSourceOf(countingQueues(env), catalog));
+        reportWithoutRequests(env);
       }
     },
   };

@@ -2,6 +2,7 @@ import { sql } from 'drizzle-orm';
 import type { HealthPorts } from '../gateway/routes/health.ts';
 import { type Checked, dependenciesOf } from '../operations/dependencies.ts';
 import { systemNow, withTimeout } from '../platform/clock.ts';
+import { redactedReason } from '../platform/redaction.ts';
 import type { BoundIsolate } from './isolate.ts';
 import { alerts, cacheStats, rootClock } from './objects.ts';
 
@@ -27,7 +28,12 @@ export function healthPorts({ config, env, db, registry }: BoundIsolate): Health
       const windows = counted?.windows[5];
       return {
         isCounted: windows !== undefined,
-        dependencies: dependenciesOf(windows, lastErrors ?? {}, Object.fromEntries(checked)),
+        dependencies: dependenciesOf(
+          windows,
+          lastErrors ?? {},
+          Object.fromEntries(checked),
+          counted?.failures,
+        ),
       };
     },
   };
@@ -35,18 +41,23 @@ export function healthPorts({ config, env, db, registry }: BoundIsolate): Health
 
 async function timed(check: () => Promise<void>): Promise<Checked> {
   const startedMs = systemNow();
-  const isOk =
-    (await perhaps(async () => {
-      await check();
-      return true;
-    })) ?? false;
-  return { isOk, ms: systemNow() - startedMs };
+  let message: string | null = null;
+  try {
+    await soon(check);
+  } catch (error) {
+    message = redactedReason(error);
+  }
+  return { isOk: message === null, ms: systemNow() - startedMs, message };
 }
 
 async function perhaps<T>(ask: () => Promise<T>): Promise<T | undefined> {
   try {
-    return await withTimeout(ask(), CHECK_MS, () => new Error('It takes too long.'));
+    return await soon(ask);
   } catch {
     return undefined;
   }
+}
+
+function soon<T>(ask: () => Promise<T>): Promise<T> {
+  return withTimeout(ask(), CHECK_MS, () => new Error('No answer in time.'));
 }

@@ -6,11 +6,11 @@ import { type Span, within } from '../platform/tracing/span.ts';
 import type { ChampionPorts } from './champion.ts';
 
 /** Makes an answer of a model in a span, which says what made it. */
-export async function predictInSpan(
+export async function predictInSpan<Answer extends Pick<Loaded, 'value'>>(
   parent: Span,
-  { name, task }: ModelDefinition,
-  predict: (span: Span) => Promise<Loaded>,
-): Promise<Loaded> {
+  { name, task }: Pick<ModelDefinition, 'name' | 'task'>,
+  predict: (span: Span) => Promise<Answer>,
+): Promise<Answer> {
   const attributes = { 'millrace.model': name, 'millrace.model.task': task };
   return await within(parent, { name: `predict ${name}`, attributes }, async (span) => {
     const loaded = await predict(span);

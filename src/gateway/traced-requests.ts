@@ -1,4 +1,5 @@
 import type { Context } from 'hono';
+import { type LogFields, traceOf } from '../platform/logger.ts';
 import { formatTraceparent } from '../platform/tracing/context.ts';
 import {
   type Exemplar,
@@ -6,6 +7,7 @@ import {
   spanOf,
   type TracedHandler,
 } from '../platform/tracing/request-trace.ts';
+import { NO_SPAN, type Span } from '../platform/tracing/span.ts';
 import type { AppEnv } from './context.ts';
 
 /** Begins the trace of a request; undefined if nothing is traced. It runs on every warm hit, and never throws. */
@@ -33,16 +35,17 @@ export function endTrace(
   return exported;
 }
 
-/** The ids of a request's trace, for a line of the log; nothing where it is not traced. */
-export function traceFields(c: Context<AppEnv>): {
-  readonly 'trace.id'?: string;
-  readonly 'span.id'?: string;
-} {
+/** The span of a request; of one that a test makes without a context, none. */
+export function spanOfRequest(c: Context<AppEnv>): Span {
   try {
-    const { context } = spanOf(c.executionCtx);
-    return context === undefined ? {} : { 'trace.id': context.traceId, 'span.id': context.spanId };
+    return spanOf(c.executionCtx);
   } catch {
-    // Hono has no context for a request that a test makes without one.
-    return {};
+    // Hono has no context for such a request.
+    return NO_SPAN;
   }
+}
+
+/** The ids of a request's trace, for a line of the log; nothing where it is not traced. */
+export function traceFields(c: Context<AppEnv>): Pick<LogFields, 'trace.id' | 'span.id'> {
+  return traceOf(spanOfRequest(c));
 }

@@ -1,4 +1,4 @@
-import type { CounterSample } from '../platform/counters.ts';
+import type { CounterSample, PeerFailure } from '../platform/counters.ts';
 import { DURATION_BOUNDS_MS, UNBOUNDED } from '../platform/durations.ts';
 import { PEER_CALLS, PEER_DURATIONS, PEERS } from '../platform/peer.ts';
 
@@ -20,6 +20,8 @@ export interface LastError {
 export interface Checked {
   readonly isOk: boolean;
   readonly ms: number;
+  /** Why it failed: type, code and plain words. */
+  readonly message: string | null;
 }
 
 export interface DependencyStatus {
@@ -32,6 +34,8 @@ export interface DependencyStatus {
   readonly p99Ms: number | null;
   readonly checked: Checked | null;
   readonly lastError: LastError | null;
+  /** What the newest failure was: type, code and plain words of its message; null if it is not known. */
+  readonly lastMessage: string | null;
 }
 
 /**
@@ -44,6 +48,7 @@ export function dependenciesOf(
   samples: readonly CounterSample[] | undefined,
   lastErrors: Readonly<Record<string, LastError>>,
   checked: Readonly<Record<string, Checked>>,
+  failures: readonly PeerFailure[] = [],
 ): DependencyStatus[] {
   return ['database', ...PEERS].map((name) => {
     const own = (samples ?? []).filter(({ labels }) => labels['peer'] === name);
@@ -57,6 +62,7 @@ export function dependenciesOf(
       ...{ name, state: stateOf(calls, check), calls },
       ...{ p50Ms: quantile(own, 0.5), p99Ms: quantile(own, 0.99) },
       ...{ checked: check, lastError: lastErrors[name] ?? null },
+      lastMessage: failures.find(({ peer }) => peer === name)?.message ?? null,
     };
   });
 }

@@ -8,18 +8,20 @@ import {
 import { DURATION_BOUNDS_MS, type DurationNames, UNBOUNDED } from '../platform/durations.ts';
 import { PEER_BYTES, PEER_CALLS, PEER_DURATIONS } from '../platform/peer.ts';
 import { SPANS } from '../platform/tracing/counts.ts';
-import { STREAM_CHECKS } from './alerts/stream-checks.ts';
+import { OUTBOX_WAITING, STREAM_CHECKS } from './alerts/stream-checks.ts';
 import { consistencyOf, PROBE_SAMPLES } from './consistency.ts';
 import { DEPRECATED_REQUESTS, withoutPrincipals } from './deprecations.ts';
 import { byView, CACHE_ANSWERS, CACHE_FILLS, ratioOf } from './hit-ratio.ts';
 import {
   DEAD_LETTERS,
+  DRIFT_VERDICTS,
   FEATURE_VALUES,
   LIMITED,
   LINEAGE_LOST,
   MODEL_PARITY,
   MODEL_RUNS,
   PREDICTED_ITEMS,
+  PREDICTION_BATCHES,
   PREDICTIONS,
   QUEUE_DELAYS,
   REFILLS,
@@ -27,6 +29,7 @@ import {
   SERVED_LOGGED,
   SKEW_CHECKS,
   STALENESS,
+  TRAINING_RUNS,
 } from './observation.ts';
 import { REQUEST_DURATIONS, REQUESTS } from './requests.ts';
 
@@ -59,6 +62,11 @@ const COUNTER_HELP: Readonly<Record<string, string>> = {
   [FEATURE_VALUES]: 'Values of features that were read from shards, by entity and status.',
   [PREDICTIONS]: 'Computed predictions, by model, source and why the model did not answer.',
   [PREDICTED_ITEMS]: 'Items and rows that computed predictions have scored, by model.',
+  [PREDICTION_BATCHES]: 'Computed predictions, by model and by how many items and rows each scored.',
+  [DRIFT_VERDICTS]:
+    'Judged groups of the rows that a model was asked about, by model and verdict: stable or drifting.',
+  [TRAINING_RUNS]: 'Trainings that have begun or ended, by model and state.',
+  [OUTBOX_WAITING]: 'Changes that waited in the outbox, added up over the checks of each minute.',
   [PEER_BYTES]: 'Bytes of answers of the database and of syncs of the clock, by peer.',
   [DROPPED]: 'Counts that were dropped because there were too many series.',
   [MODEL_RUNS]: 'Runs of models, by model and by the tier that computed them: evaluator or runtime.',

@@ -11,7 +11,8 @@ import {
   Counters,
 } from '../platform/counters.ts';
 import { type DurationNames, Durations } from '../platform/durations.ts';
-import { drainPeerCalls } from '../platform/peer.ts';
+import { drainObjectCounts } from '../platform/object-counts.ts';
+import { drainFailures, drainPeerCalls } from '../platform/peer.ts';
 import type { Random } from '../platform/random.ts';
 import { drainSpanCounts } from '../platform/tracing/counts.ts';
 import type { Exemplar } from '../platform/tracing/request-trace.ts';
@@ -127,6 +128,25 @@ export const PREDICTIONS = 'millrace_predictions_total';
 
 /** Items and rows that computed predictions have scored: by the predictions, the mean size of a batch. */
 export const PREDICTED_ITEMS = 'millrace_predicted_items_total';
+
+/** Computed predictions by the number of items and rows that each scored. */
+export const PREDICTION_BATCHES = 'millrace_prediction_batches_total';
+
+/** The largest batch of each value of the label `size`. */
+const BATCH_SIZES = [1, 10, 100, 1_000] as const;
+
+/** The value of the label `size`: `1`, `2-10`, … `1001+`. */
+export function sizeOfBatch(items: number): string {
+  const at = BATCH_SIZES.findIndex((most) => items <= most);
+  if (at === -1) return `${(BATCH_SIZES.at(-1) ?? 0) + 1}+`;
+  const least = (BATCH_SIZES[at - 1] ?? 0) + 1;
+  return least === BATCH_SIZES[at] ? String(least) : `${least}-${BATCH_SIZES[at]}`;
+}
+
+/** Judged groups of the rows that a model was asked about, by whether they have drifted. */
+export const DRIFT_VERDICTS = 'millrace_drift_verdicts_total';
+/** Trainings that have begun or ended, by what became of them. */
+export const TRAINING_RUNS = 'millrace_training_runs_total';
 
 /** What is counted of a computed prediction. */
 export interface Predicted {
@@ -249,6 +269,7 @@ export class Observation {
   predicted({ model, source, degraded, items }: Predicted): void {
     this.#counters.add(PREDICTIONS, { model, source, degraded: degraded ?? '' });
     this.#counters.add(PREDICTED_ITEMS, { model }, items);
+    this.#counters.add(PREDICTION_BATCHES, { model, size: sizeOfBatch(items) });
   }
 
   /** Counts facts that lineage has lost. */
@@ -300,11 +321,16 @@ export class Observation {
       ...this.#requests.drain(),
       ...staleness,
       ...drainPeerCalls(),
+      ...drainObjectCounts(),
       ...drainSpanCounts(),
       ...this.#deprecated.drain(),
     ])
       this.#counters.add(name, labels, value);
-    const counted = { counters: this.#counters.drain(), memoryBytes: this.#memoryBytes() };
-    return exemplars.length === 0 ? counted : { ...counted, exemplars };
+    const failures = drainFailures();
+    return {
+      ...{ counters: this.#counters.drain(), memoryBytes: this.#memoryBytes() },
+      ...(exemplars.length === 0 ? {} : { exemplars }),
+      ...(failures.length === 0 ? {} : { failures }),
+    };
   }
 }

@@ -30,6 +30,21 @@ const BATCH_SERIES_MAX = 1_000;
 /** Counts that were dropped because there were too many series. */
 export const DROPPED = 'millrace_counters_dropped_total';
 
+/** The most characters of the message of a failure. */
+export const FAILURE_CHARACTERS_MAX = 240;
+
+/** The newest failure of a service that an isolate has seen. */
+export const PeerFailure = z.object({
+  peer: z.string().min(1).max(64),
+  /** Type, code and plain words (`redaction.ts`). */
+  message: z.string().max(FAILURE_CHARACTERS_MAX),
+  atMs: z.number(),
+});
+export type PeerFailure = z.output<typeof PeerFailure>;
+
+/** The most failures of a batch: one of each service. */
+const BATCH_FAILURES_MAX = 64;
+
 /** An isolate's counts since its last batch. `n` identifies a batch, so that a retry is not counted twice. */
 export const CounterBatch = z.object({
   isolate: z.string().min(1).max(64),
@@ -38,6 +53,7 @@ export const CounterBatch = z.object({
   /** Size of the isolate's memory tier, in bytes. */
   memoryBytes: z.int().nonnegative().optional(),
   exemplars: z.array(ExemplarSample).max(BATCH_EXEMPLARS_MAX).optional(),
+  failures: z.array(PeerFailure).max(BATCH_FAILURES_MAX).optional(),
 });
 export type CounterBatch = z.output<typeof CounterBatch>;
 
@@ -59,6 +75,8 @@ export interface CounterReport {
   readonly isolates: IsolateReport;
   /** The newest exemplar of each series that has one. */
   readonly exemplars?: readonly ExemplarSample[];
+  /** The newest failure of each service, in memory only. */
+  readonly failures?: readonly PeerFailure[];
 }
 
 /** Counters of one isolate. The first count of a series creates it. */

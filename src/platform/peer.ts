@@ -1,7 +1,9 @@
 import { systemNow, withTimeout } from './clock.ts';
-import type { CounterSample } from './counters.ts';
+import { type CounterSample, FAILURE_CHARACTERS_MAX, type PeerFailure } from './counters.ts';
 import { durationNames, TimedOutcomes } from './durations.ts';
 import { Failure, isFailureCode } from './failure.ts';
+import { hasCounted } from './object-counts.ts';
+import { redactedReason } from './redaction.ts';
 import { callInSpan } from './tracing/object-calls.ts';
 import { NO_SPAN, type Span, within } from './tracing/span.ts';
 
@@ -62,6 +64,8 @@ export const PEER_BYTES = 'millrace_peer_received_bytes_total';
 
 /** Calls of this isolate since they were last drained. */
 const calls = new Map<Dependency, TimedOutcomes<PeerOutcome>>();
+/** The newest failure of each peer since they were last drained. */
+const failures = new Map<Dependency, PeerFailure>();
 /** Bytes of answers since they were last drained. */
 const bytes = new Map<Dependency, number>();
 
@@ -80,7 +84,7 @@ export async function callPeer<T>(peer: Peer, deadlineMs: number, call: () => Pr
     countCall(peer, 'ok', systemNow() - startedMs);
     return answer;
   } catch (error) {
-    countCall(peer, error instanceof PeerTimeout ? 'timeout' : 'failed', systemNow() - startedMs);
+    countCall(peer, error instanceof PeerTimeout ? 'timeout' : 'failed', systemNow() - startedMs, error);
     throw revived(error);
   }
 }
@@ -130,14 +134,27 @@ export function drainPeerCalls(): CounterSample[] {
  * Counts a call.
  *
  * @param ms from the call to the whole answer, in milliseconds.
+ * @param error why it failed.
  */
-export function countCall(peer: Dependency, outcome: PeerOutcome, ms: number): void {
+export function countCall(peer: Dependency, outcome: PeerOutcome, ms: number, error?: unknown): void {
   let counted = calls.get(peer);
   if (counted === undefined) {
     counted = new TimedOutcomes();
     calls.set(peer, counted);
   }
   counted.add(outcome, ms);
+  if (outcome !== 'ok' && error !== undefined) {
+    const message = redactedReason(error).slice(0, FAILURE_CHARACTERS_MAX);
+    failures.set(peer, { peer, message, atMs: systemNow() });
+  }
+  hasCounted();
+}
+
+/** The newest failure of each peer since the last call of this function. */
+export function drainFailures(): PeerFailure[] {
+  const drained = [...failures.values()];
+  failures.clear();
+  return drained;
 }
 
 /** Counts the bytes of an answer. */

@@ -1,6 +1,7 @@
 /** Traces of the built worker, as a receiver of OTLP gets them in protobuf. */
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { samples } from '../support/gateway/operations.ts';
 import {
   attributeOf,
   type OtlpReceiver,
@@ -156,6 +157,32 @@ it('what nobody samples is not exported, and what is exported names nobody', asy
   for (const personal of ['alice', 'many-', '10001A', 'e2e-', 'UK']) expect(told).not.toContain(personal);
   const [read] = spansOf(sampled).filter(({ kind }) => kind === 2);
   expect(read && attributeOf(read, 'http.route')).toBe('/v1/customers/{id}');
+});
+
+it('a prediction that is sent, and an inference, have a span that says what made them', async () => {
+  const known = await samples();
+  const sent = async (name: string, caller: Caller) => {
+    const { path = '', body } = known[name] ?? {};
+    const [method = ''] = name.split(' ', 1);
+    const headers = { ...traced(caller), 'content-type': 'application/json' };
+    return (await stack.fetch(path, { method, headers, body: JSON.stringify(body) })).status;
+  };
+  expect(await sent('PUT /v1/admin/models/{model}/champion', newCaller())).toBe(201);
+  for (const [name, route] of [
+    ['POST /v1/predictions/expected-spend', 'POST /v1/predictions/{model}'],
+    ['POST /v2/models/{model}/infer', 'POST /v2/models/{model}/infer'],
+  ] as const) {
+    const caller = newCaller();
+    expect(await sent(name, caller)).toBe(200);
+    const isPredict = ({ name: of }: ReceivedSpan) => of === 'predict expected-spend';
+    const spans = await eventually(
+      async () => spansOf(caller),
+      (all) => all.some(isPredict) && all.some(({ kind }) => kind === 2),
+    );
+    const [predict] = spans.filter(isPredict);
+    expect(predict && pathTo(predict, caller)).toEqual([route, 'predict expected-spend']);
+    expect(predict && attributeOf(predict, 'millrace.model.version')).toMatch(/^[\da-f]/);
+  }
 });
 
 it('no request waits for a receiver that hangs, and exports go on when it answers', async () => {

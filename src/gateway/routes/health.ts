@@ -41,13 +41,16 @@ const Dependency = z
     p50Ms: z.number().nullable(),
     p99Ms: z.number().nullable().openapi({ description: 'at most so long; 10000 also for anything slower' }),
     checked: z
-      .object({ isOk: z.boolean(), ms: z.number() })
+      .object({ isOk: z.boolean(), ms: z.number(), message: z.string().nullable() })
       .nullable()
-      .openapi({ description: 'a call that was made for this answer' }),
+      .openapi({ description: 'a call that was made for this answer, and why it failed' }),
     lastError: z
-      .object({ at: z.string(), failed: z.number(), calls: z.number() })
+      .object({ at: z.string(), failed: z.number(), calls: z.number(), message: z.string().nullable() })
       .nullable()
-      .openapi({ description: 'the newest minute in which calls failed' }),
+      .openapi({
+        description:
+          'the newest minute in which calls failed, and why the newest one did: type, code, and the plain words of its message',
+      }),
   })
   .openapi('Dependency');
 const Dependencies = z.object({
@@ -109,10 +112,10 @@ function registerDependencies(app: OpenAPIHono<AppEnv>, checksOf: PortsOf<Health
     const worst = (['failing', 'degraded'] as const).find((bad) =>
       dependencies.some(({ state }) => state === bad),
     );
-    const shown = dependencies.map(({ lastError, ...of }) => {
+    const shown = dependencies.map(({ lastError, lastMessage: message, ...of }) => {
       if (lastError === null) return { ...of, lastError };
       const { atMs, ...error } = lastError;
-      return { ...of, lastError: { at: new Date(atMs).toISOString(), ...error } };
+      return { ...of, lastError: { at: new Date(atMs).toISOString(), ...error, message } };
     });
     const answer = { status: worst ?? ('ok' as const), isCounted, dependencies: shown };
     return c.json(answer, 200, { 'cache-control': 'no-store' });

@@ -7,6 +7,7 @@ import type { Tensors } from '../../inference/tensors.ts';
 import { checkHealth } from '../../operations/health.ts';
 import { Failure } from '../../platform/failure.ts';
 import { parseJson } from '../../platform/json.ts';
+import { within } from '../../platform/tracing/span.ts';
 import { decodeJsonText } from '../../platform/utf8.ts';
 import { readBytes } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
@@ -16,6 +17,7 @@ import { announcing, endOfInference, nameOfModel } from '../deprecation.ts';
 import { unitsOf } from '../limits/weights.ts';
 import { consistencyHeaders } from '../openapi.ts';
 import type { ServedModelOf, ServedVersion } from '../served-models.ts';
+import { spanOfRequest } from '../traced-requests.ts';
 import type { HealthPorts } from './health.ts';
 
 /** The length of the JSON before binary data, in bytes. */
@@ -63,7 +65,14 @@ export function registerOpenInference(
       const keepAlive = (work: Promise<unknown>) => c.executionCtx.waitUntil(work);
       const answer = await withinNamed(c.req.raw, keepAlive, async () => {
         const version = await versionOf(c, gateway, modelOf, unitsOf('prediction'));
-        const inferred = await infer(c.req.raw, c.req.param('model'), version, charge);
+        const model = c.req.param('model');
+        const attributes = {
+          ...{ 'millrace.model': model, 'millrace.model.version': version.version },
+          ...{ 'millrace.model.source': 'tensor', 'millrace.model.degraded': version.degraded },
+        };
+        const inferred = await within(spanOfRequest(c), { name: `predict ${model}`, attributes }, () =>
+          infer(c.req.raw, model, version, charge),
+        );
         return { ...inferred, degraded: version.degraded };
       });
       const response = answered(answer, c.req.raw);

@@ -44,6 +44,8 @@ import { consistencyHeaders, json, problem } from '../openapi.ts';
 import { assertOwnRow } from '../principals/row-access.ts';
 import { MODEL_RULE } from '../route-rules.ts';
 import { ServedNote } from '../served.ts';
+import { namingTraining, portsIn, predictInSpan } from '../traced-predictions.ts';
+import { spanOfRequest } from '../traced-requests.ts';
 
 const BODY_BYTES_MAX = 4 * 1024 * 1024;
 const ITEMS_MAX = 200;
@@ -126,16 +128,25 @@ export function registerPredictions(
     const note = new ServedNote(definition, ports.served);
     // What becomes of up to 200 scores of a ranking, nobody knows: the answers at its path are logged.
     const drafted = definition.task === 'ranking' ? undefined : note.drafted;
-    const predicting = predictPorts(ports, definition, consistency, { deadline, watched, drafted }, charge);
-    if (isTensorRequest(body)) {
-      const ran = await withinNamed(c.req.raw, ports.keepAlive, async () => {
-        const { model, isCurrent } = await championOf(ports, definition, consistency, watched);
-        const { name, version } = model.manifest;
-        const predictionId = newId();
-        const degraded: DegradedReason | undefined = isCurrent ? undefined : 'model_unverified';
-        const outputs = await runTensors(model, body, { id: predictionId, degraded }, ports);
-        return { value: { model: { name, version }, predictionId, ...outputs }, degraded };
+    const inSpan = <Answer extends Pick<Loaded, 'value'>>(
+      work: (within: PredictionPorts, predicting: ReturnType<typeof predictPorts>) => Promise<Answer>,
+    ) =>
+      predictInSpan(spanOfRequest(c), definition, (span) => {
+        const own = portsIn(ports, span);
+        const predicting = predictPorts(own, definition, consistency, { deadline, watched, drafted }, charge);
+        return work(own, namingTraining(predicting, span));
       });
+    if (isTensorRequest(body)) {
+      const ran = await withinNamed(c.req.raw, ports.keepAlive, () =>
+        inSpan(async (own) => {
+          const { model, isCurrent } = await championOf(own, definition, consistency, watched);
+          const { name, version } = model.manifest;
+          const predictionId = newId();
+          const degraded: DegradedReason | undefined = isCurrent ? undefined : 'model_unverified';
+          const outputs = await runTensors(model, body, { id: predictionId, degraded }, own);
+          return { value: { model: { name, version }, predictionId, ...outputs }, degraded };
+        }),
+      );
       const response = answered({ value: ran.value, asOf: await watched.moment() });
       if (ran.degraded !== undefined) setDegraded(response.headers, 'model', ran.degraded);
       return response;
@@ -146,7 +157,7 @@ export function registerPredictions(
       await assertMayInclude(gateway, c, definition.entity, request.include);
       const ask: RolloutRequest['ask'] = (by, isShadow) =>
         predict(definition, isShadow ? { ...request, include: [] } : request, by);
-      const predicted = await inRollout(definition, request.key, ask, predicting, ports);
+      const predicted = await inSpan((own, by) => inRollout(definition, request.key, ask, by, own));
       const loaded = await inMoment(predicted, watched, deadline);
       note.answered(loaded, () => requestIdOf(c), 0);
       if (loaded.isDegraded !== true) return answered(loaded);
@@ -161,7 +172,7 @@ export function registerPredictions(
     const request = { key, items, limit: ITEMS_MAX, now: systemNow(), include };
     const ask: RolloutRequest['ask'] = (by, isShadow) =>
       recommend(definition, isShadow ? { ...request, include: [] } : { ...request, check }, by);
-    const loaded = await inRollout(definition, key, ask, predicting, ports);
+    const loaded = await inSpan((own, by) => inRollout(definition, key, ask, by, own));
     return answered(await inMoment(loaded, watched, deadline));
   });
 }

@@ -11,8 +11,17 @@ export const STREAM_CHECKS = 'millrace_stream_checks_total';
 export const STREAM_STAGES = ['clock', 'outbox', 'queue'] as const;
 export type StreamStage = (typeof STREAM_STAGES)[number];
 
+/**
+ * Changes that waited in the outbox, added up over the checks. By the number of checks of that stage, the mean length in a
+ * window; it is counted up to 100,000.
+ */
+export const OUTBOX_WAITING = 'millrace_outbox_waiting_total';
+
 /** The oldest thing that waits in each stage, in milliseconds; undefined for a stage that did not answer. */
-export type StreamAges = Readonly<Record<StreamStage, number | undefined>>;
+export type StreamAges = Readonly<Record<StreamStage, number | undefined>> & {
+  /** How many changes wait in the outbox. */
+  readonly outboxLength?: number | undefined;
+};
 
 /**
  * A stage is behind if something has waited longer, in milliseconds. The relay looks at the outbox every 10 s at the latest
@@ -25,10 +34,13 @@ export const BEHIND_MS = { clock: 30_000, outbox: 30_000, queue: 60_000 } as con
 
 /** The counts of one check. A stage that did not answer is not counted: the alert of that service reports it. */
 export function streamCounts(ages: StreamAges): CounterSample[] {
-  return STREAM_STAGES.flatMap((stage) => {
+  const checks = STREAM_STAGES.flatMap((stage): CounterSample[] => {
     const ageMs = ages[stage];
     if (ageMs === undefined) return [];
     const result = ageMs > BEHIND_MS[stage] ? 'behind' : 'kept_up';
     return [{ name: STREAM_CHECKS, labels: { result, stage }, value: 1 }];
   });
+  const { outboxLength } = ages;
+  if (outboxLength === undefined) return checks;
+  return [...checks, { name: OUTBOX_WAITING, labels: {}, value: outboxLength }];
 }

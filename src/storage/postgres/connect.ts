@@ -42,13 +42,13 @@ class ConnectionLost extends Error {
 async function fetchAnswer(input: string, { span: parent = NO_SPAN, ...init }: StatementInit) {
   const startedMs = systemNow();
   const span = parent.isRecording ? parent.child(statementSpan(init.body)) : NO_SPAN;
-  const count = (outcome: 'ok' | 'failed' | 'timeout') => {
-    countCall('database', outcome, systemNow() - startedMs);
+  const count = (outcome: 'ok' | 'failed' | 'timeout', error?: unknown) => {
+    countCall('database', outcome, systemNow() - startedMs, error);
     if (outcome !== 'ok') span.fail(new Error(outcome));
     span.end();
   };
   const broken = (error: unknown): never => {
-    count(isTimeout(error) ? 'timeout' : 'failed');
+    count(isTimeout(error) ? 'timeout' : 'failed', error);
     throw error;
   };
   const signal = AbortSignal.timeout(QUERY_TIMEOUT_MS);
@@ -58,13 +58,14 @@ async function fetchAnswer(input: string, { span: parent = NO_SPAN, ...init }: S
   };
   const text = async () => {
     const bytes = await response.arrayBuffer().catch((cause: unknown) => {
-      count(isTimeout(cause) ? 'timeout' : 'failed');
+      count(isTimeout(cause) ? 'timeout' : 'failed', cause);
       return lost(cause);
     });
     countBytes('database', bytes.byteLength);
     // 400 is an error of a statement, which the database has answered.
     if (response.status === 400) span.set({ 'db.response.status_code': '400' });
-    count(response.ok || response.status === 400 ? 'ok' : 'failed');
+    if (response.ok || response.status === 400) count('ok');
+    else count('failed', new Error(`The endpoint answered status ${response.status}.`));
     return decodeUtf8(bytes);
   };
   return {

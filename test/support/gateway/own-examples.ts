@@ -84,9 +84,44 @@ export class OwnExamples {
       body: [purchase('other'), { ...purchase('refused', 'example.unknown.v1'), data: { amount: 1 } }],
     });
     await this.#quarantined();
+    await this.#incidents();
+    await this.#quiet();
     const version = await this.#versions();
     await this.#dataset();
     return { version, key };
+  }
+
+  /** An incident that somebody opens, from its begin to its post-mortem. */
+  async #incidents(): Promise<void> {
+    const path = '/v1/admin/incidents';
+    const begun = await this.#step({
+      ...{ name: `POST ${path}`, path },
+      body: { title: 'The answers are slow', severity: 'ticket' },
+    });
+    const { id } = z.object({ id: z.int() }).parse(begun);
+    const of = (verb: string, body: unknown) =>
+      this.#step({ name: `POST ${path}/{id}/${verb}`, path: `${path}/${id}/${verb}`, body });
+    await of('acknowledge', {});
+    await of('severity', { severity: 'page' });
+    await of('notes', { text: 'A replica takes over.' });
+    await of('resolve', { text: 'The replica answers.' });
+    await this.#step({ name: `GET ${path}/{id}`, path: `${path}/${id}` });
+    await this.#step({ name: `GET ${path}/{id}/postmortem`, path: `${path}/${id}/postmortem` });
+  }
+
+  /** A silence and a maintenance window that begin and end. */
+  async #quiet(): Promise<void> {
+    const body = {
+      matchers: [{ label: 'objective', is: '=', value: 'hit_ratio' }],
+      startsAt: '2098-12-30T00:00:00Z',
+      endsAt: '2098-12-31T00:00:00Z',
+      comment: 'a release',
+    };
+    for (const path of ['/v1/admin/silences', '/v1/admin/maintenance']) {
+      const begun = await this.#step({ name: `POST ${path}`, path, body });
+      const { id } = WithId.parse(begun);
+      await this.#step({ name: `DELETE ${path}/{id}`, path: `${path}/${id}` });
+    }
   }
 
   async #quarantined(): Promise<void> {

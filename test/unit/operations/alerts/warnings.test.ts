@@ -157,7 +157,8 @@ describe('the dependencies', () => {
     dependenciesOf(
       samples,
       { kv: { atMs: 5, failed: 1, calls: 2 } },
-      isOk === undefined ? {} : { [name]: { isOk, ms: 4 } },
+      isOk === undefined ? {} : { [name]: { isOk, ms: 4, message: isOk ? null : 'Error: timeout' } },
+      [{ peer: 'kv', message: 'TypeError: Network connection lost.', atMs: 6 }],
     )
       .filter((found) => found.name === name)
       .at(0);
@@ -177,6 +178,7 @@ describe('the dependencies', () => {
   it('have bounds of their latency, and the newest minute with errors', () => {
     expect(of('kv', [call('ok', 3), slow])).toMatchObject({
       ...{ p50Ms: 100, p99Ms: 100, lastError: { atMs: 5, failed: 1, calls: 2 }, checked: null },
+      lastMessage: 'TypeError: Network connection lost.',
     });
   });
 });

@@ -17,7 +17,15 @@ export interface BodyOptions {
  * @throws Failure as `readRawJson` does; `invalid_request` with the JSON Pointer of a value that cannot be stored.
  */
 export async function readJson(request: Request, options: BodyOptions): Promise<unknown> {
-  const body = await readRawJson(request, options);
+  return storable(await readRawJson(request, options));
+}
+
+/** As `readJson`, for a route whose body has no member that it requires: no body at all is an empty object. */
+export async function readOptionalJson(request: Request, options: BodyOptions): Promise<unknown> {
+  return storable((await readRawJson(request, { ...options, isOptional: true })) ?? {});
+}
+
+function storable(body: unknown): unknown {
   const pointer = unstorableAt(body);
   if (pointer !== undefined) throw new Failure('invalid_request', UNSTORABLE, { pointer });
   return body;
@@ -27,7 +35,7 @@ export async function readJson(request: Request, options: BodyOptions): Promise<
  * Reads a JSON body, whatever its values are: events are judged one by one, and kept in quarantine as they came. The
  * limit applies to the body as it is sent and, where it is gzipped, to the unpacked body too.
  *
- * @returns undefined for an empty body, where `isOptional`.
+ * @returns undefined for an empty body, where `isOptional`. A request without a body needs no media type then.
  * @throws Failure `unsupported_media_type`, `unsupported_encoding`, `malformed_encoding`, `body_too_large`,
  *   `malformed_json`.
  */
@@ -36,23 +44,27 @@ export async function readRawJson(
   options: BodyOptions & { readonly isOptional?: boolean },
 ): Promise<unknown> {
   const type = mediaType(request);
-  if (options.types !== 'any' && !options.types.includes(type)) {
+  const isTaken = options.types === 'any' || options.types.includes(type);
+  // Clients send no media type where they send no body.
+  if (!isTaken && (type !== '' || options.isOptional !== true)) {
     await request.body?.cancel();
-    throw new Failure(
-      'unsupported_media_type',
-      `Send ${options.types.join(' or ')}, not ${type || 'nothing'}.`,
-      {
-        pointer: 'Content-Type',
-      },
-    );
+    throw unsupported(options, type);
   }
   const text = decode(await readBytes(request, options.bytesMax));
   if (text === '' && options.isOptional === true) return undefined;
+  if (!isTaken) throw unsupported(options, type);
   try {
     return parseJson(text);
   } catch (error) {
     throw new Failure('malformed_json', error instanceof Error ? error.message : 'The body is not JSON.');
   }
+}
+
+function unsupported({ types }: BodyOptions, type: string): Failure {
+  const taken = types === 'any' ? 'a media type' : types.join(' or ');
+  return new Failure('unsupported_media_type', `Send ${taken}, not ${type || 'nothing'}.`, {
+    pointer: 'Content-Type',
+  });
 }
 
 /**

@@ -18,18 +18,32 @@ export function assertDeclared(definition: ModelDefinition, manifest: Signatures
   else assertPrediction(definition, manifest);
 }
 
-/** @throws Failure `invalid_model` if the manifest describes another graph. */
+/**
+ * Compares a manifest with the graph as the runtime has it. The runtime infers a dimension of an output that the file
+ * leaves open, so an output may be free in the manifest where the graph has a number.
+ *
+ * @throws Failure `invalid_model` if the manifest describes another graph.
+ */
 export function assertGraph(manifest: Signatures, graph: Signatures): void {
   for (const what of ['inputs', 'outputs'] as const) {
     const described = manifest[what].map(signatureText).sort();
     const found = graph[what].map(signatureText).sort();
-    if (described.join() !== found.join()) {
+    const compared = what === 'inputs' ? graph.inputs : asOpenAs(manifest.outputs, graph.outputs);
+    if (described.join() !== compared.map(signatureText).sort().join()) {
       throw invalid(
         `The graph's ${what} are ${found.join(', ')}; the manifest has ${described.join(', ')}.`,
         `/manifest/${what}`,
       );
     }
   }
+}
+
+/** The graph's outputs, with the dimensions that the manifest leaves free. */
+function asOpenAs(described: readonly TensorSignature[], found: readonly TensorSignature[]): TensorSignature[] {
+  return found.map((output) => {
+    const open = described.find(({ name }) => name === output.name)?.shape ?? [];
+    return { ...output, shape: output.shape.map((size, axis) => (open[axis] === -1 ? -1 : size)) };
+  });
 }
 
 function signatureText({ name, datatype, shape }: TensorSignature): string {

@@ -77,7 +77,7 @@ describe('the registry of models', () => {
 
   it('rolls back to the version before, and no further than the first', async () => {
     const [first] = versions;
-    const back = await json('POST', `${MODEL}/rollback`, {});
+    const back = await json('POST', `${MODEL}/rollback`);
     expect(back).toMatchObject({ status: 200, json: { version: first } });
     expect(await answering(back.token)).toEqual({ name: 'expected-spend', version: first });
     expect(await json('POST', `${MODEL}/rollback`, {})).toMatchObject({

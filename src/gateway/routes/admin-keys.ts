@@ -7,7 +7,7 @@ import { Failure } from '../../platform/failure.ts';
 import { Instant } from '../../platform/instant.ts';
 import type { StoredKey } from '../../storage/postgres/api-keys.ts';
 import { auditingOwn, holderOf } from '../audit/action.ts';
-import { parsed, readJson } from '../body.ts';
+import { parsed, readJson, readOptionalJson } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { headersOf } from '../contract/headers.ts';
 import { json, keySecurity, problem } from '../openapi.ts';
@@ -203,7 +203,7 @@ function registerRotation(app: OpenAPIHono<AppEnv>, keysOf: PortsOf<KeyPorts>): 
     security: keySecurity,
     request: {
       params: IdParameter,
-      body: { required: true, content: { 'application/json': { schema: Rotation } } },
+      body: { required: false, content: { 'application/json': { schema: Rotation } } },
     },
     responses: {
       200: json('The new secret is valid.', WithSecret, ['Millrace-Token']),
@@ -214,7 +214,7 @@ function registerRotation(app: OpenAPIHono<AppEnv>, keysOf: PortsOf<KeyPorts>): 
     },
   });
   app.post('/v1/admin/keys/:id/rotate', async (c) => {
-    const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
+    const body = await readOptionalJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
     const { overlapS } = parsed(Rotation, body);
     const ports = keysOf(c);
     const holder = holderOf(c);

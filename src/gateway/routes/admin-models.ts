@@ -7,7 +7,7 @@ import type { Measurement } from '../../inference/measure.ts';
 import { Failure } from '../../platform/failure.ts';
 import type { AliasTarget, NewVersion } from '../../storage/postgres/model-versions.ts';
 import { auditingOwn } from '../audit/action.ts';
-import { parsed, readJson } from '../body.ts';
+import { parsed, readJson, readOptionalJson } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import type { ModelRegistryPorts } from '../models/registry-ports.ts';
 import { ALIASES, Measured, ModelName, VersionName } from '../models/schemas.ts';
@@ -176,7 +176,7 @@ function registerAliases(
     security: keySecurity,
     request: {
       params: z.object({ model: ModelName }),
-      body: { required: true, content: { 'application/json': { schema: RollingBack } } },
+      body: { required: false, content: { 'application/json': { schema: RollingBack } } },
     },
     responses: {
       200: json('The alias names the earlier version.', Pointed, ['Millrace-Token']),
@@ -184,7 +184,7 @@ function registerAliases(
     },
   });
   app.post('/v1/admin/models/:model/rollback', async (c) => {
-    const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
+    const body = await readOptionalJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
     const { name } = modelAt(c, gateway);
     const { alias, expected } = parsed(RollingBack, body);
     const ports = portsOf(c);

@@ -39,7 +39,10 @@ export function assertGraph(manifest: Signatures, graph: Signatures): void {
 }
 
 /** The graph's outputs, with the dimensions that the manifest leaves free. */
-function asOpenAs(described: readonly TensorSignature[], found: readonly TensorSignature[]): TensorSignature[] {
+function asOpenAs(
+  described: readonly TensorSignature[],
+  found: readonly TensorSignature[],
+): TensorSignature[] {
   return found.map((output) => {
     const open = described.find(({ name }) => name === output.name)?.shape ?? [];
     return { ...output, shape: output.shape.map((size, axis) => (open[axis] === -1 ? -1 : size)) };

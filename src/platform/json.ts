@@ -102,14 +102,27 @@ function decimalOf(number: string): string {
  * sent: NUL, an unpaired surrogate, a number that is not exact or not finite. Undefined if there is none.
  */
 export function unstorableAt(value: unknown, pointer = ''): string | undefined {
-  if (typeof value === 'string') return isStorableText(value) ? undefined : pointer;
-  if (typeof value === 'number') return Number.isFinite(value) ? undefined : pointer;
+  const found = unstorableIn(value);
+  return found === undefined ? undefined : pointer + found;
+}
+
+/** The pointer within the value. It is written on the way back from a find only: nearly all values have none. */
+function unstorableIn(value: unknown): string | undefined {
+  if (typeof value === 'string') return isStorableText(value) ? undefined : '';
+  if (typeof value === 'number') return Number.isFinite(value) ? undefined : '';
   if (typeof value !== 'object' || value === null) return undefined;
-  if (value instanceof InexactNumber) return pointer;
-  for (const [name, member] of Object.entries(value)) {
-    if (!isStorableText(name)) return pointer;
-    const found = unstorableAt(member, `${pointer}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`);
-    if (found !== undefined) return found;
+  if (value instanceof InexactNumber) return '';
+  if (Array.isArray(value)) {
+    for (let index = 0; index < value.length; index += 1) {
+      const found = unstorableIn(value[index]);
+      if (found !== undefined) return `/${index}${found}`;
+    }
+    return undefined;
+  }
+  for (const name of Object.keys(value)) {
+    if (!isStorableText(name)) return '';
+    const found = unstorableIn(Reflect.get(value, name));
+    if (found !== undefined) return `/${name.replaceAll('~', '~0').replaceAll('/', '~1')}${found}`;
   }
   return undefined;
 }

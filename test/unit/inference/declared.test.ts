@@ -2,7 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { assertGraph } from '../../../src/inference/declared.ts';
 import type { TensorSignature } from '../../../src/inference/tensors.ts';
 
-const tensor = (name: string, shape: readonly number[]): TensorSignature => ({ name, datatype: 'FP32', shape });
+const tensor = (name: string, shape: readonly number[]): TensorSignature => ({
+  name,
+  datatype: 'FP32',
+  shape,
+});
 const graph = (outputs: readonly TensorSignature[], input = [-1, 5]) => ({
   inputs: [tensor('x', input)],
   outputs,

@@ -47,6 +47,19 @@ describe('JSON from outside', () => {
     );
   });
 
+  it.each([
+    ['a text with NUL', { a: [1, ['x', 'y\u0000']] }, '/a/1/1'],
+    ['an unpaired surrogate', { 'a/b~c': { d: '\ud800' } }, '/a~1b~0c/d'],
+    ['a number that is not finite', [0, Number.NaN], '/1'],
+    ['the first of two', { a: { b: '\u0000' }, c: '\u0000' }, '/a/b'],
+    ['the name of a member: its object', { a: [{ 'x\u0000': 1 }] }, '/a/0'],
+    ['the value itself', '\u0000', ''],
+    ['nothing else', { a: [null, true, 1, '\u{1f600}', {}, []], '': '' }, undefined],
+  ])('has a pointer to %s', (_, value, pointer) => {
+    expect(unstorableAt(value)).toBe(pointer);
+    expect(unstorableAt(value, '/data')).toBe(pointer === undefined ? undefined : `/data${pointer}`);
+  });
+
   it('is parsed like JSON.parse if its numbers come from doubles', () => {
     fc.assert(
       fc.property(fc.json({ maxDepth: 5 }), (text) => {

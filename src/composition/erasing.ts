@@ -65,7 +65,8 @@ export function erasureRoutePorts(
     identify: ({ entity, key }) => guarded(() => erasureId(db, entity.name, key)),
     find,
     start: async (id, mode, superseded) => {
-      const erased = mode === 'verify' ? await find(id, 'erase') : undefined;
+      // Also of an erasure that begins again, because the command was killed after it: its events are found no more.
+      const erased = mode === 'list' ? undefined : await find(id, 'erase');
       const found = { ...NOTHING_FOUND, ...searchedAgain(erased) };
       await guarded(() => startErasure(db, { id, mode, run: newId(), found }, superseded));
       const started = await find(id, mode);

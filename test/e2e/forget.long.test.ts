@@ -1,5 +1,14 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import * as z from 'zod';
+import {
+  bought,
+  digest,
+  historyOf,
+  makeDataset,
+  objects,
+  places,
+  rebuiltDigest,
+} from '../support/forget/customer.ts';
 import { startCli } from '../support/node/cli.ts';
 import { eventually, type Stack, startStack } from '../support/node/stack.ts';
 
@@ -7,25 +16,10 @@ import { eventually, type Stack, startStack } from '../support/node/stack.ts';
 const VICTIM = 'forget-me-4711';
 const OTHERS = ['c0', 'c1', 'c2', 'c3'];
 const DAYS = 60;
-const TRAINING = '5b1f6a34-0f0e-4a53-9d2b-9a4c8e1f7d11';
-
-/** A purchase a day of each customer, as it would have been stored then. */
-const HISTORY = [
-  `insert into millrace.events (source, id, type, occurred_at, recorded_at, data, batch)
-   select '/old', n || c, 'shop.purchase.v1', at, at, jsonb_build_object('invoice', n::text, 'sku', 'S' || n % 3,
-     'quantity', 1 + n % 4, 'unitPrice', 1.5, 'customerId', c, 'country', 'UK'), gen_random_uuid()
-   from generate_series(1, ${DAYS}) n, unnest(array['${[VICTIM, ...OTHERS].join("','")}']) c,
-     lateral (select now() - n * interval '1 day' as at) as moment`,
-  `insert into customers (id, country) select distinct data->>'customerId', 'UK' from millrace.events`,
-  `insert into products (sku, unit_price) select distinct data->>'sku', 1.5 from millrace.events`,
-  `insert into purchases (event_seq, invoice, sku, customer_id, quantity, unit_price, country, occurred_at)
-   select seq, data->>'invoice', data->>'sku', data->>'customerId', (data->>'quantity')::integer, 1.5, 'UK', occurred_at
-   from millrace.events`,
-];
 
 let stack: Stack;
 beforeAll(async () => {
-  stack = await startStack({}, { existing: HISTORY });
+  stack = await startStack({}, { existing: historyOf([VICTIM, ...OTHERS], DAYS) });
 }, 240_000);
 afterAll(() => stack[Symbol.asyncDispose]());
 
@@ -50,73 +44,9 @@ async function forget(...flags: string[]) {
   };
 }
 
-function bought(id: string, customerId: string, data: object = {}) {
-  return {
-    ...{ specversion: '1.0', id, source: '/live', type: 'shop.purchase.v1' },
-    data: { invoice: id, sku: 'S1', quantity: 2, unitPrice: 2, customerId, country: 'UK', ...data },
-  };
-}
-
-/** The tables with rows that have the key in any column, with their numbers. */
-async function places(): Promise<Record<string, number>> {
-  const tables = await stack.sql(
-    `select table_schema || '.' || table_name as name from information_schema.tables
-     where table_type = 'BASE TABLE' and table_schema in ('public', 'millrace')`,
-  );
-  const found: Record<string, number> = {};
-  for (const { name } of tables) {
-    const [row] = await stack.sql(
-      `select count(*) as n from ${String(name)} t where t::text like '%${VICTIM}%'`,
-    );
-    if (Number(row?.['n']) > 0) found[String(name)] = Number(row?.['n']);
-  }
-  return found;
-}
-
-async function rebuiltDigest(): Promise<string> {
-  const body = { rebuild: true, restart: true };
-  let { json } = await stack.caller.ask('POST', '/v1/admin/replay', { json: body });
-  while (json['state'] !== 'done')
-    ({ json } = await stack.caller.ask('POST', '/v1/admin/replay', { json: { rebuild: true } }));
-  return await digest();
-}
-
-async function digest(): Promise<string> {
-  return String((await stack.caller.ask('GET', '/v1/admin/features/digest')).json['digest']);
-}
-
 async function featuresOf(entity: string, key: string) {
   const read = await stack.caller.featuresOf(entity, key);
   return Object.fromEntries(Object.entries(read).map(([name, { value }]) => [name, value]));
-}
-
-async function makeDataset(): Promise<string> {
-  const asOf = new Date(Date.now() - 120_000).toISOString();
-  const json = { model: 'expected-spend', knowledge: 'snapshot', asOf };
-  const begun = await stack.caller.ask('POST', '/v1/admin/datasets', { json });
-  const id = String(begun.json['id']);
-  const made = await eventually(
-    async () => (await stack.caller.ask('GET', `/v1/admin/datasets/${id}`)).json,
-    ({ state }) => state === 'ready' || state === 'failed',
-    60_000,
-  );
-  const manifest = z.object({ digest: z.string() }).parse(made['manifest']);
-  const learned = { id, digest: manifest.digest, asOf, rows: 10 };
-  const report = { state: 'COMPLETE', startedAt: asOf, version: '0000000000aa', trainingRows: 10 };
-  const path = `/v1/admin/models/expected-spend/trainings/${TRAINING}`;
-  const end = { ...report, sha256: 'a'.repeat(64), dataset: learned };
-  expect((await stack.caller.ask('PUT', path, { json: end })).status).toBe(200);
-  return id;
-}
-
-/** Objects in R2 that have the key, by their names. */
-async function objects(): Promise<string[]> {
-  const bucket = await stack.bucket();
-  const { objects: all } = await bucket.list({ prefix: '' });
-  const texts = await Promise.all(
-    all.map(async ({ key }) => [key, await (await bucket.get(key))?.text()] as const),
-  );
-  return texts.flatMap(([key, text]) => (text?.includes(VICTIM) === true ? [key] : []));
 }
 
 /** A file of the log of served predictions, as the worker writes it. */
@@ -139,9 +69,9 @@ it('lists the data of a customer in every place, and removes nothing', async () 
      (gen_random_uuid(), now(), 'expected-spend', '0000000000aa', 'customer', '${VICTIM}', '{}', 1, 'model'),
      (gen_random_uuid(), now(), 'ranker', '0000000000bb', 'product', 'S1', '{"buyers": ["${VICTIM}"]}', 1, 'model')`,
   );
-  datasetId = await makeDataset();
+  datasetId = await makeDataset(stack);
   await (await stack.bucket()).put(SERVED, ['c0', VICTIM, 'c1'].map(servedLine).join(''));
-  const before = await places();
+  const before = await places(stack, VICTIM);
   expect(Object.keys(before).sort()).toEqual([
     ...['millrace.events', 'millrace.lineage_predictions', 'millrace.outbox', 'millrace.quarantine'],
     ...['public.customers', 'public.purchases'],
@@ -159,7 +89,7 @@ it('lists the data of a customer in every place, and removes nothing', async () 
     },
   });
   expect(Page.parse(listed.json).found['features']).toBeGreaterThan(0);
-  expect(await places()).toEqual(before);
+  expect(await places(stack, VICTIM)).toEqual(before);
 });
 
 it('removes them, and leaves the data of others as they are', async () => {
@@ -182,9 +112,9 @@ it('removes them, and leaves the data of others as they are', async () => {
   expect(trained).toEqual([{ model: 'expected-spend', refused: expect.any(String) }]);
 
   // No place has the key any more: no table of the database, the audit log and the outbox included.
-  expect(await places()).toEqual({});
+  expect(await places(stack, VICTIM)).toEqual({});
   // Nor has an object in R2; what is said of others in the same file stays.
-  expect(await objects()).toEqual([]);
+  expect(await objects(stack, VICTIM)).toEqual([]);
   const served = await (await (await stack.bucket()).get(SERVED))?.text();
   expect(served).toBe(['c0', 'c1'].map(servedLine).join(''));
   expect((await stack.caller.ask('GET', path, { consistency: 'strong' })).status).toBe(404);
@@ -208,13 +138,13 @@ it('removes them, and leaves the data of others as they are', async () => {
   // A day may end between the two reads.
   const { served: without } = await eventually(counted, ({ served: of, sum }) => of === sum);
   expect(Number(without)).toBeLessThan(Number(units));
-  const digestServed = await digest();
-  expect(await rebuiltDigest()).toBe(digestServed);
+  const digestServed = await digest(stack);
+  expect(await rebuiltDigest(stack)).toBe(digestServed);
 });
 
 it('does not take an erased event again, and takes a new one', async () => {
   expect(await stack.caller.send([bought('v1', VICTIM)], { wait: true })).toMatchObject({ duplicates: 1 });
-  expect(await places()).toEqual({});
+  expect(await places(stack, VICTIM)).toEqual({});
   expect(await featuresOf('customer', VICTIM)).toMatchObject({ purchases_365d: 0 });
   expect(await stack.caller.send([bought('v2', VICTIM)], { wait: true })).toMatchObject({ accepted: 1 });
   // A read without the token of the event may be older by the bound.

@@ -174,12 +174,17 @@ async function examinePage(erasure: Erasure, found: Found, ports: ErasurePorts):
           ...here,
           cursor: 0,
           state: 'rows',
-          found: { ...counted, eventsEndedMs: found.eventsEndedMs ?? ports.now() },
+          found: { ...counted, eventsEndedMs: endedMs(counted, ports.now()) },
         };
   if (mode !== 'erase' || named.length === 0) return await ports.advance(to);
   // The shards first: once an event is gone from the history, no later attempt would find it to tell them.
   await ports.forgetInShards(named);
   await ports.eraseEvents({ seqs, tags: [...new Set(named.flatMap((one) => one.named.tags))] }, to);
+}
+
+/** When the events had been removed: that of an earlier erasure, unless this search has found others since. */
+function endedMs({ events, eventsEndedMs }: Found, nowMs: number): number {
+  return Object.keys(events).length > 0 ? nowMs : (eventsEndedMs ?? nowMs);
 }
 
 async function tailOf({ startedAt }: Erasure, { tail }: ErasurePorts) {

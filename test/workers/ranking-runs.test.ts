@@ -119,7 +119,13 @@ describe('a training run of a ranking', () => {
       version: run.version,
       candidates: { bytes: bundle.candidates?.length },
     });
+    // Every guest has been there before.
+    const { new: none, returning } = evaluation?.ranking?.segments ?? {};
+    expect(none).toBeNull();
+    expect(returning).toMatchObject({ queries: 4 * GUESTS, model: evaluation?.model });
+    expect(returning?.gain?.low).toBeGreaterThan(0);
     expect(bundle.card).toContain('what each took most often, then popularity');
+    expect(bundle.card).toContain(`| returning, this version (${4 * GUESTS} queries) |`);
     // As of the run, and not as of a moment of its test.
     const popular = JSON.parse(new TextDecoder().decode(bundle.candidates)) as [string, number][];
     expect(popular.reduce((sum, [, count]) => sum + count, 0)).toBe(events.length);

@@ -1,7 +1,14 @@
 /** Judges a new ranking beside the champion, popularity and repetition, on later queries. */
-import { type Interval, intervalOf, meanOf, type Resampling } from '../measures/measure.ts';
+import { type Interval, intervalOf, meanOf, type Resampling, within } from '../measures/measure.ts';
 import type { ListFigures } from '../measures/ranking.ts';
-import { type Evaluation, type Figures, resamplesFor, verdictOf } from '../runs/evaluation.ts';
+import {
+  type Evaluation,
+  type Figures,
+  resamplesFor,
+  type Segment,
+  type SegmentFigures,
+  verdictOf,
+} from '../runs/evaluation.ts';
 import type { JudgedLists, JudgedTest } from './judged.ts';
 
 const LEVEL = 0.95;
@@ -41,6 +48,10 @@ export function* rankingEvaluation({
   };
   const gainOver = ({ figures }: JudgedLists) =>
     find(test.model.figures.map(({ ndcg }, query) => ndcg - (figures[query]?.ndcg ?? 0)));
+  const segments = {
+    new: yield* segmentFigures(test, 'new', resampling),
+    returning: yield* segmentFigures(test, 'returning', resampling),
+  };
   const model = yield* figuresOf(test.model);
   const lists = { popularity: yield* figuresOf(test.popularity), repeats: yield* figuresOf(test.repeats) };
   const ndcg = (figures: Figures) => figures['ndcg_at_10']?.value ?? 0;
@@ -69,7 +80,35 @@ export function* rankingEvaluation({
       },
       candidateRecall: test.offered.reduce((sum, share) => sum + share, 0) / units.length,
       withoutRows: test.withoutRows,
+      segments,
     },
   };
   return { ...found, verdict: verdictOf(found) };
+}
+
+/** The figures of the queries of a segment; null without any. Entities are drawn from all queries, as for the other figures. */
+function* segmentFigures(
+  { segments, model, popularity, repeats }: JudgedTest,
+  segment: Segment,
+  resampling: Resampling,
+): Generator<undefined, SegmentFigures | null> {
+  const queries = segments.filter((of) => of === segment).length;
+  if (queries === 0) return null;
+  const weights = within(segments, segment, new Float32Array(segments.length).fill(1));
+  const find = (values: readonly number[]) => intervalOf(meanOf(values), weights, resampling) ?? null;
+  const figuresOf = function* ({ figures }: JudgedLists): Generator<undefined, Figures> {
+    const found: Figures = {};
+    for (const [name, of] of MEASURES) {
+      found[name] = find(figures.map(of));
+      yield;
+    }
+    return found;
+  };
+  return {
+    queries,
+    model: yield* figuresOf(model),
+    popularity: yield* figuresOf(popularity),
+    repeats: yield* figuresOf(repeats),
+    gain: find(model.figures.map(({ ndcg }, query) => ndcg - (popularity.figures[query]?.ndcg ?? 0))),
+  };
 }

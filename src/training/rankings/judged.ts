@@ -4,6 +4,7 @@ import type { Session } from '../../inference/graph.ts';
 import { parseCandidates } from '../../inference/registry.ts';
 import { judgeList, type ListFigures } from '../measures/ranking.ts';
 import { TrainingRefused } from '../refusal.ts';
+import type { Segment } from '../runs/evaluation.ts';
 import type { Pieces, Shown } from '../runs/pieces.ts';
 import type { Repeats } from './candidates.ts';
 import { LIST_LENGTH, modelList, popularList, repeatList, type Scorer, scorerOf } from './lists.ts';
@@ -34,6 +35,8 @@ export interface JudgedTest {
   readonly champion: JudgedLists;
   /** The number of each query's entity, from 0. */
   readonly units: readonly number[];
+  /** Of each query. */
+  readonly segments: readonly Segment[];
   /** The queries for which popularity answered in the model's place. */
   readonly withoutRows: number;
   /** The shares of what was taken that were among the candidates. */
@@ -63,7 +66,7 @@ export async function* judgedTest(
   const score = scorerOf(session, RANKING_INPUT, RANKING_OUTPUT);
   const lists = { model: new JudgedLists(), popularity: new JudgedLists(), repeats: new JudgedLists() };
   const champion = new JudgedLists();
-  const [units, offered] = [[] as number[], [] as number[]];
+  const [units, offered, segments] = [[] as number[], [] as number[], [] as Segment[]];
   const entities = new Map<string, number>();
   const shown = new ShownRows(definition.columns.length);
   let [withoutRows, items] = [0, 0];
@@ -74,7 +77,9 @@ export async function* judgedTest(
     else shown.add(own.first);
     lists.model.add(own.items, taken);
     lists.popularity.add(popularList(candidates), taken);
-    lists.repeats.add(repeatList(repeats.get(moment)?.[key] ?? [], candidates), taken);
+    const before = repeats.get(moment)?.[key];
+    segments.push(before === undefined ? 'new' : 'returning');
+    lists.repeats.add(repeatList(before ?? [], candidates), taken);
     if (opponent !== undefined)
       champion.add(modelList(query, opponent.candidates ?? candidates, opponent.score).items, taken);
     offered.push(offeredShare(query));
@@ -89,7 +94,7 @@ export async function* judgedTest(
   if (bytes === undefined) throw new TrainingRefused('invalid_checkpoint', 'The candidates are gone.');
   // They have to be readable before a version is made of them.
   parseCandidates(definition, bytes);
-  return { ...lists, champion, units, withoutRows, offered, items, shown: shown.finish(bytes) };
+  return { ...lists, champion, units, segments, withoutRows, offered, items, shown: shown.finish(bytes) };
 }
 
 function offeredShare({ candidates, features, at, taken }: PosedQuery): number {

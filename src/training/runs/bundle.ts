@@ -94,7 +94,7 @@ function cardOf({ definition, run, evaluation, trainingRows }: BundleParts): str
       : [row(BASELINES.popularity, ranking.lists.popularity), row(BASELINES.repeats, ranking.lists.repeats)]),
     ...(champion === null ? [] : [row(`champion ${champion.version}`, champion.figures)]),
     '',
-    ...(ranking === undefined ? [] : rankingLines(ranking)),
+    ...(ranking === undefined ? [] : [...rankingLines(ranking), ...segmentLines(ranking, names)]),
     `Gains are differences of the mean ${LOSSES[loss]}; above 0 this version is better.`,
     '',
     ...gain(BASELINES[baseline.name], gains.baseline),
@@ -120,6 +120,30 @@ function rankingLines({
   const share = (value: number) => `${(100 * value).toFixed(1)} %`;
   return [
     `Of what was taken, ${share(candidateRecall)} were among the candidates. Its lists have ${share(coverage.model)} of all items, those of popularity ${share(coverage.popularity)}. Popularity answered ${withoutRows} queries in its place.`,
+    '',
+  ];
+}
+
+/** The figures of new and of returning entities, each beside popularity. */
+function segmentLines({ segments }: NonNullable<Evaluation['ranking']>, names: readonly string[]): string[] {
+  if (segments === undefined) return [];
+  const rows = (['new', 'returning'] as const).flatMap((segment) => {
+    const found = segments[segment];
+    if (found === null) return [];
+    const row = (who: string, figures: Evaluation['model']) =>
+      `| ${segment}, ${who} | ${names.map((name) => textOf(figures[name] ?? null)).join(' | ')} |`;
+    return [
+      row(`this version (${found.queries} queries)`, found.model),
+      row('popularity', found.popularity),
+      row('repeats', found.repeats),
+    ];
+  });
+  return [
+    'By whether the entity had taken a candidate before:',
+    '',
+    `| | ${names.join(' | ')} |`,
+    `| --- |${names.map(() => ' --- |').join('')}`,
+    ...rows,
     '',
   ];
 }

@@ -18,6 +18,21 @@ const Figures = z.record(z.string(), Range.nullable());
 export type Figures = z.output<typeof Figures>;
 
 const Share = z.number().min(0).max(1);
+/** The queries of entities that had taken no candidate before (`new`), or had (`returning`). */
+export const SEGMENTS = ['new', 'returning'] as const;
+export type Segment = (typeof SEGMENTS)[number];
+
+/** How the lists of a segment's queries were. */
+const SegmentFigures = z.strictObject({
+  queries: z.int(),
+  model: Figures,
+  popularity: Figures,
+  repeats: Figures,
+  /** The mean NDCG of the new model minus that of popularity. */
+  gain: Range.nullable(),
+});
+export type SegmentFigures = z.output<typeof SegmentFigures>;
+
 /** How the first ten items of lists were, by who made them. */
 const Ranked = z.strictObject({
   /** The most popular items for everybody, and what each entity took most often before them. */
@@ -31,6 +46,10 @@ const Ranked = z.strictObject({
   candidateRecall: Share,
   /** Queries for which popularity answered, because the features gave the model nothing to rank by. */
   withoutRows: z.int(),
+  /** Null without queries of the segment; absent in evaluations of earlier releases. */
+  segments: z
+    .strictObject({ new: SegmentFigures.nullable(), returning: SegmentFigures.nullable() })
+    .optional(),
 });
 
 /** What was found, and with which seed and rows, so that the verdict can be derived again. */

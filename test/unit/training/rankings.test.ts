@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Candidates } from '../../../src/define/candidates.ts';
+import { rankingEvaluation } from '../../../src/training/rankings/evaluation.ts';
 import { ItemHistory } from '../../../src/training/rankings/item-history.ts';
+import { JudgedLists } from '../../../src/training/rankings/judged.ts';
 import { modelList, repeatList } from '../../../src/training/rankings/lists.ts';
 import { rankingFrom, rankingMoments } from '../../../src/training/rankings/moments.ts';
 import { sampledItems } from '../../../src/training/rankings/rows.ts';
@@ -120,4 +122,44 @@ it('looks at the newest moments of each part', () => {
   expect(days('train')).toEqual([17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28]);
   expect(days('validation')).toEqual([31, 32, 33, 34, 35, 36, 37, 38]);
   expect(days('test')).toEqual([41, 42, 43, 44, 45, 46, 47, 48]);
+});
+
+describe('the figures of segments', () => {
+  const lists = (ndcgs: readonly number[]): JudgedLists => {
+    const judged = new JudgedLists();
+    for (const ndcg of ndcgs)
+      judged.figures.push({ ndcg, hit: ndcg > 0 ? 1 : 0, reciprocalRank: 0, recall: 0 });
+    return judged;
+  };
+  const evaluated = (segments: readonly ('new' | 'returning')[], model: readonly number[]) => {
+    const test = {
+      ...{ model: lists(model), popularity: lists(model.map(() => 0.5)), repeats: lists(model.map(() => 0)) },
+      ...{ champion: lists([]), units: model.map((_, query) => query), segments, withoutRows: 0 },
+      ...{ offered: model.map(() => 1), items: 10, shown: {} as never },
+    };
+    const described = { dataset: { id: 'd', digest: 'e' }, from: '', to: '', seed: 1, champion: null };
+    const steps = rankingEvaluation({ ...described, test });
+    for (;;) {
+      const step = steps.next();
+      if (step.done === true) return step.value.ranking?.segments;
+    }
+  };
+
+  it('are of the queries of the segment alone, each with an interval', () => {
+    const segments = Array.from({ length: 60 }, (_, at) => (at % 3 === 0 ? ('new' as const) : 'returning'));
+    const found = evaluated(
+      segments,
+      segments.map((of, at) => (of === 'new' ? 0.3 : 0.8) + (at % 2) / 100),
+    );
+    expect(found?.new?.queries).toBe(20);
+    expect(found?.new?.model['ndcg_at_10']?.value).toBeCloseTo(0.305, 9);
+    expect(found?.returning?.model['ndcg_at_10']?.value).toBeCloseTo(0.805, 9);
+    // Worse than popularity for the new ones, better for the others.
+    expect(found?.new?.gain?.high).toBeLessThan(0);
+    expect(found?.returning?.gain?.low).toBeGreaterThan(0);
+  });
+
+  it('are none of a segment without queries', () => {
+    expect(evaluated(['new', 'new'], [0.2, 0.4])).toMatchObject({ new: { queries: 2 }, returning: null });
+  });
 });

@@ -252,11 +252,11 @@ function operations(): Record<string, Sample> {
       statuses: [404],
     },
     'GET /v1/training': { path: '/v1/training', statuses: [200] },
-    // A run of the model may be under way: those of other tests, until its gates refuse it.
+    // The fixture's model declares no training; that of the worker with troubles does, and a run of it may be under way.
     'POST /v1/training': {
       path: '/v1/training',
       body: { model: 'expected-spend' },
-      statuses: [202, 409],
+      statuses: [202, 409, 422],
       bytesMax: 1_024,
     },
     'GET /v1/training/{id}': { path: `/v1/training/${UNKNOWN_RUN}`, statuses: [404] },

@@ -9,8 +9,16 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { durableObjects } from '../../../src/composition/durable-objects.ts';
 import type { Env } from '../../../src/composition/env.ts';
 import { createWorker } from '../../../src/composition/worker.ts';
+import { recipeOf } from '../../../src/define/training-recipe.ts';
 import { sleep } from '../../../src/platform/clock.ts';
-import { catalog } from '../catalog/index.ts';
+import { catalog as fixture } from '../catalog/index.ts';
+
+/** The fixture's catalog, with a model that can be trained, so that a start of a training reaches its object. */
+const training = recipeOf({ kind: 'trees', trees: 2 }, 'regression');
+const catalog = {
+  ...fixture,
+  models: fixture.models.map((model) => (model.name === 'expected-spend' ? { ...model, training } : model)),
+};
 
 type Trouble = 'hang' | 'late' | 'fail';
 

@@ -11,15 +11,18 @@ const StepNeeds = z.strictObject({
 });
 
 /** The odds ratios, as multiples of the tolerated one, for which the comparison of two versions adds up evidence. */
-export const ODDS_RATIOS = [1.5, 2, 3, 5, 10, 30, 100] as const;
+export const ODDS_RATIOS: readonly number[] = [1.5, 2, 3, 5, 10, 30, 100];
 
 /**
  * The bad version that the last share has to exclude. The fewest labels do not say how well: ten labels hardly differ
  * between two versions that both miss nine times in ten. So the step goes on until the evidence does.
  */
 const Excluded = z.strictObject({
-  /** The version's odds of a miss, as a multiple of the tolerated ones. */
-  odds: z.literal(ODDS_RATIOS).default(5),
+  /** The version's odds of a miss, as a multiple of the tolerated ones: one of `ODDS_RATIOS`. */
+  odds: z
+    .number()
+    .refine((odds) => ODDS_RATIOS.includes(odds), `one of ${ODDS_RATIOS.join(', ')}`)
+    .default(5),
   /** The probability, at most, that a version with these odds or greater ones becomes champion. */
   passes: z.number().min(1e-6).max(0.2).default(0.05),
 });

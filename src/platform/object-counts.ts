@@ -35,6 +35,8 @@ export const OWN_REPORT_MS = 15_000;
 export function sendWithoutRequests(send: () => void, clock: Now): void {
   if (counting !== undefined) return;
   now = clock;
+  // An isolate that has requests as well is about to send by these.
+  drainedMs = clock();
   counting = () => {
     const nowMs = clock();
     if (nowMs - drainedMs < OWN_REPORT_MS) return;

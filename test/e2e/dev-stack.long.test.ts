@@ -149,23 +149,27 @@ describe('an end', () => {
     expect(await stored()).toBe(before + EVENTS);
   }, 200_000);
 
-  it('by SIGKILL of the command and its supervisor leaves an orphan, which the next start stops', async () => {
-    const { worker } = running();
-    // The leader of the group is the supervisor. It would end the group when the command is gone, and the command would
-    // when the supervisor is: so neither may run while the other is killed. What is left ends by itself once it prints
-    // something that nobody reads; while it is stopped it can neither print nor answer.
-    process.kill(-worker.pid, 'SIGSTOP');
-    dev.child.kill('SIGKILL');
-    await dev.exited;
-    process.kill(worker.pid, 'SIGKILL');
-    expect(isAlive(-worker.pid)).toBe(true);
-    await start();
-    expect(text).toContain(
-      `ended the worker of an earlier start, which was left behind (process group ${worker.pid}`,
-    );
-    expect(text).toContain('the last stack did not drain its queues');
-    expect(running().worker.pid).not.toBe(worker.pid);
-  }, 200_000);
+  it.skipIf(IS_PART)(
+    'by SIGKILL of the command and its supervisor leaves an orphan, which the next start stops',
+    async () => {
+      const { worker } = running();
+      // The leader of the group is the supervisor. It would end the group when the command is gone, and the command would
+      // when the supervisor is: so neither may run while the other is killed. What is left ends by itself once it prints
+      // something that nobody reads; while it is stopped it can neither print nor answer.
+      process.kill(-worker.pid, 'SIGSTOP');
+      dev.child.kill('SIGKILL');
+      await dev.exited;
+      process.kill(worker.pid, 'SIGKILL');
+      expect(isAlive(-worker.pid)).toBe(true);
+      await start();
+      expect(text).toContain(
+        `ended the worker of an earlier start, which was left behind (process group ${worker.pid}`,
+      );
+      expect(text).toContain('the last stack did not drain its queues');
+      expect(running().worker.pid).not.toBe(worker.pid);
+    },
+    200_000,
+  );
 
   it('by SIGKILL of the command alone stops every process', async () => {
     const { worker } = running();

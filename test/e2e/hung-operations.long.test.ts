@@ -15,6 +15,9 @@ const SOON_MS = 1_000;
 /** What a request may take beside its waits on a quiet machine, in milliseconds. */
 const WORK_MS = 1_000;
 const SAMPLE_MS = 250;
+/** A version is loaded and measured some twenty times before it is registered: work, and no wait. In milliseconds. */
+const REGISTERED_MS = 5_000;
+const REGISTRATIONS = ['PUT /v1/admin/models/{model}/champion', 'POST /v1/admin/models/{model}/versions'];
 /** Operations that are asked for at once: their requests wait for deadlines, and work little. A machine that stands still then gets fewer. */
 const AT_ONCE = 128;
 /** Of the form of a token, so that the issuer is asked for its keys. */
@@ -150,7 +153,7 @@ function owedBy(operation: Operation, peer: HungPeer): Owed {
   // Without the keys of the issuer no token is valid or invalid.
   if (peer === 'issuer' && operation.isGuarded) return [[503], 4_000];
   if (peer === 'idempotency' && operation.takesIdempotencyKey) return [[503], 2_000];
-  return [operation.statuses, SOON_MS];
+  return [operation.statuses, REGISTRATIONS.includes(operation.name) ? REGISTERED_MS : SOON_MS];
 }
 
 /** Asks for all operations, some at once, in an isolate that has answered before. */

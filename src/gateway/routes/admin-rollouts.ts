@@ -33,6 +33,13 @@ const Step = z
     evidence: EvidenceRecord,
   })
   .openapi('RolloutStep');
+const Exclusion = z
+  .object({
+    odds: z.number().openapi({ description: 'its odds of a miss, as a multiple of the tolerated ones' }),
+    passes: z.number().openapi({ description: 'the probability, at most, that such a version passes' }),
+    passesNow: z.number().openapi({ description: 'the bound on it as of the labels that have come' }),
+  })
+  .openapi('RolloutExclusion');
 const WaitsFor = z
   .object({
     requests: z.int().openapi({ description: 'answers of the new version' }),
@@ -42,12 +49,7 @@ const WaitsFor = z
       description: 'when the first labels of the step can be known; null if it waits for none',
     }),
     exclusion: z
-      .object({
-        odds: z.number().openapi({ description: 'its odds of a miss, as a multiple of the tolerated ones' }),
-        passes: z.number().openapi({ description: 'the probability, at most, that such a version passes' }),
-        passesNow: z.number().openapi({ description: 'the bound on it as of the labels that have come' }),
-      })
-      .nullable()
+      .union([Exclusion, z.null()])
       .openapi({ description: 'the bad version that the last share has yet to exclude' }),
   })
   .openapi('RolloutWaitsFor');

@@ -66,7 +66,7 @@ export function evidenceOf(evidences: Evidences): number {
  * of at most 1 under greater odds, as the law has a monotone likelihood ratio, so it ever exceeds 1/p with a probability of
  * at most p (Ville; A. Wald's lower boundary, Sequential analysis, 1947). How often the champion misses plays no role.
  */
-export function passingBound(evidences: Evidences, odds: (typeof ODDS_RATIOS)[number]): number {
+export function passingBound(evidences: Evidences, odds: number): number {
   return Math.min(1, Math.exp(evidences[ODDS_RATIOS.indexOf(odds)] ?? 0));
 }
 

@@ -16,9 +16,12 @@ import { type Stack, startStack } from '../../support/node/stack.ts';
  */
 const FILE = join(import.meta.dirname, '../../../src/gateway/contract/examples.ts');
 
-/** Operations that no request here lets succeed. There is no Kafka, no dataset has a file, no model is trained, no rollout waits. */
+/**
+ * Operations that no request here lets succeed with JSON. There is no Kafka, no dataset has a file, no model is trained, no
+ * rollout waits; and a post-mortem is Markdown.
+ */
 const NO_SUCCESS = [
-  ...['seekKafkaPartition', 'getDatasetFile', 'approveRollout'],
+  ...['seekKafkaPartition', 'getDatasetFile', 'approveRollout', 'draftPostMortem'],
   ...['startTraining', 'getTrainingRun', 'cancelTrainingRun', 'resumeTrainingRun'],
 ];
 /** Nor do these: they are about one event or one version of a model. Each catalog records them for its own. */

@@ -51,7 +51,7 @@ it.skipIf(!POSTGRES_URL)(`nor on ${POSTGRES_TITLE}`, { timeout: TIMEOUT_MS }, as
 });
 
 describe('the simulation finds a fault', () => {
-  it.each(partOf(FAULTS, 20))('when $name', { timeout: TIMEOUT_MS }, (fault) => {
+  it.each(partOf(FAULTS, 30))('when $name', { timeout: TIMEOUT_MS }, (fault) => {
     using copy = faultyCopy(fault, PARTS);
     // Most are found by the first schedule, so a second one beside it would be for nothing.
     const { status, stdout, stderr } = sim(copy.folder, ...seedsOf(fault), '--jobs', '1', '--brief');

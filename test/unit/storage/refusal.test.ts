@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Effect, set, upsert } from '../../../src/define/event.ts';
 import { storeInTransactions } from '../../../src/pipeline/transactions.ts';
+import { LineLimit } from '../../../src/platform/logger.ts';
 import { classifyFault } from '../../../src/storage/postgres/connect.ts';
 import { FIXTURE } from '../../support/node/fixture.ts';
 import { memoryDatabase } from '../../support/node/memory-database.ts';
@@ -90,6 +91,8 @@ describe('an event that the database refuses', () => {
     'for %s is reported with SQLSTATE, column and constraint',
     async (_, effects, data, pointer, detail) => {
       const warn = vi.spyOn(console, 'warn').mockImplementation(() => {});
+      // Other tests of this process may have written as many lines as a minute has.
+      vi.spyOn(LineLimit.prototype, 'admit').mockReturnValue(0);
       const { refused } = await store([effects], data);
       expect(refused).toMatchObject([{ pointer, detail: expect.stringContaining(detail) }]);
       const line: unknown = JSON.parse(String(warn.mock.calls[0]?.[0]));

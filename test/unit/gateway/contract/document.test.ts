@@ -227,9 +227,10 @@ describe.each(CATALOGS)('the document of %s', (_name, json) => {
       ),
     ]);
     for (const [named, { schema, example, examples: several = {} }] of contents) {
+      const given = [...(example === undefined ? [] : [{ value: example }]), ...Object.values(several)];
+      if (given.length === 0) continue;
       const validate = ajv.compile(inDocument(schema));
-      const given = example === undefined ? [] : [{ value: example }];
-      for (const { value } of [...given, ...Object.values(several)]) {
+      for (const { value } of given) {
         examples += 1;
         expect(validate(value), `${named}: ${ajv.errorsText(validate.errors)}`).toBe(true);
       }

@@ -120,7 +120,11 @@ export async function writeBundleFolder(folder: string, body: BundleBody): Promi
   await writeFile(join(folder, MANIFEST), json(body.manifest));
 }
 
-/** Writes the folder of a version that was trained here, with its card. */
+/**
+ * Writes the folder of a version that was trained here, with its card.
+ *
+ * @public Examples call it.
+ */
 export async function writeTrained(
   { manifest, golden, model, candidates, card = '' }: Bundle,
   folder: string,

@@ -56,6 +56,6 @@ function summaryOf(run: LearningRun): string {
     `season to drift ${seconds(run.driftMs)}, drift to champion ${seconds(run.championMs)}`,
     `bad version out after ${seconds(run.badOutMs)} (${run.badReason ?? '–'}), ${run.badAnswers} answers`,
     `hit rate ${percent(before)} before, ${percent(shifted)} in the new season, ${percent(recovered)} with the new champion, ${percent(after)} with the bad version out`,
-    `${run.events} events, ${run.reads.length} answers, ${run.failures} failed requests`,
+    `${run.events} events, ${run.reads.length} answers, failed requests: ${[...run.failures].map(([kind, count]) => `${count} × ${kind}`).join(', ') || 'none'}`,
   ].join('\n');
 }

@@ -38,14 +38,7 @@ export function* rankingEvaluation({
   const weights = new Float32Array(units.length).fill(1);
   const find = (values: readonly number[]): Interval | null =>
     intervalOf(meanOf(values), weights, resampling) ?? null;
-  const figuresOf = function* ({ figures }: JudgedLists): Generator<undefined, Figures> {
-    const found: Figures = {};
-    for (const [name, of] of MEASURES) {
-      found[name] = find(figures.map(of));
-      yield;
-    }
-    return found;
-  };
+  const figuresOf = (lists: JudgedLists) => figuresBy(find, lists);
   const gainOver = ({ figures }: JudgedLists) =>
     find(test.model.figures.map(({ ndcg }, query) => ndcg - (figures[query]?.ndcg ?? 0)));
   const segments = {
@@ -86,6 +79,19 @@ export function* rankingEvaluation({
   return { ...found, verdict: verdictOf(found) };
 }
 
+/** The figures of some lists, one after the other. @param find the interval of the mean of the queries' values. */
+function* figuresBy(
+  find: (values: readonly number[]) => Interval | null,
+  { figures }: JudgedLists,
+): Generator<undefined, Figures> {
+  const found: Figures = {};
+  for (const [name, of] of MEASURES) {
+    found[name] = find(figures.map(of));
+    yield;
+  }
+  return found;
+}
+
 /** The figures of the queries of a segment; null without any. Entities are drawn from all queries, as for the other figures. */
 function* segmentFigures(
   { segments, model, popularity, repeats }: JudgedTest,
@@ -96,14 +102,7 @@ function* segmentFigures(
   if (queries === 0) return null;
   const weights = within(segments, segment, new Float32Array(segments.length).fill(1));
   const find = (values: readonly number[]) => intervalOf(meanOf(values), weights, resampling) ?? null;
-  const figuresOf = function* ({ figures }: JudgedLists): Generator<undefined, Figures> {
-    const found: Figures = {};
-    for (const [name, of] of MEASURES) {
-      found[name] = find(figures.map(of));
-      yield;
-    }
-    return found;
-  };
+  const figuresOf = (lists: JudgedLists) => figuresBy(find, lists);
   return {
     queries,
     model: yield* figuresOf(model),

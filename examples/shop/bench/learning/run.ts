@@ -44,7 +44,8 @@ export interface LearningRun {
   readonly reads: readonly Read[];
   /** When the season began, in milliseconds since the Unix epoch. */
   readonly seasonAt: number;
-  readonly failures: number;
+  /** Failed requests by method, status and code. */
+  readonly failures: ReadonlyMap<string, number>;
   readonly events: number;
 }
 

@@ -24,7 +24,8 @@ export interface Read {
 export class Shop {
   season: Season = 'old';
   readonly reads: Read[] = [];
-  failures = 0;
+  /** How many requests failed, by method, status and code. */
+  readonly failures = new Map<string, number>();
   events = 0;
   readonly #stack: Stack;
   readonly #world: World;
@@ -77,12 +78,12 @@ export class Shop {
         if (at > read.at && at <= read.at + WITHIN_S * 1_000 && read.items.has(sku)) read.isHit = true;
     for (let start = 0; start < purchases.length; start += BATCH_MAX) {
       const batch = purchases.slice(start, start + BATCH_MAX);
-      const { status } = await this.#stack.caller.ask('POST', '/v1/events', {
+      const { status, json } = await this.#stack.caller.ask('POST', '/v1/events', {
         body: JSON.stringify(batch.map((purchase) => this.#world.event(purchase))),
         contentType: 'application/cloudevents-batch+json',
         headers: isHistory ? { prefer: 'wait', 'millrace-lane': 'bulk' } : {},
       });
-      if (status >= 300) this.failures += 1;
+      if (status >= 300) this.#failed('POST', status, json);
       else this.events += batch.length;
     }
   }
@@ -95,9 +96,14 @@ export class Shop {
         `/v1/customers/${customer}/recommendations`,
       );
       if (status === 200) this.#note(customer, json);
-      else this.failures += 1;
+      else this.#failed('GET', status, json);
       await sleep(READ_EVERY_MS);
     }
+  }
+
+  #failed(method: string, status: number, json: Readonly<Record<string, unknown>>): void {
+    const kind = `${method} ${status} ${String(json['code'])}`;
+    this.failures.set(kind, (this.failures.get(kind) ?? 0) + 1);
   }
 
   #note(customer: string, json: Readonly<Record<string, unknown>>): void {

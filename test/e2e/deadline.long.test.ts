@@ -4,7 +4,7 @@ import { rankerBundle } from '../support/models/ranker.ts';
 import { FIXTURE } from '../support/node/fixture.ts';
 import { KEY, type Stack, startStack } from '../support/node/stack.ts';
 import { Client } from '../support/peers/client.ts';
-import { judged, type Measured } from '../support/peers/standstill.ts';
+import { besideSamples, judged, type Measured } from '../support/peers/standstill.ts';
 
 /** The deadline of the deployment, in milliseconds. */
 const DEADLINE_MS = 100;
@@ -52,37 +52,41 @@ async function predict(isolate: string, hour: number) {
   return { status: response.status, afterMs: performance.now() - begun, answer: Answer.safeParse(body).data };
 }
 
-async function livenessMs(isolate: string): Promise<number> {
-  const begun = performance.now();
+async function live(isolate: string): Promise<void> {
   await (await stack.fetch('/health/live', { headers: { isolate } })).body?.cancel();
-  return performance.now() - begun;
+}
+
+/** Asks for predictions, one after the other. @returns the time of each, how many the model gave, and what was wrong. */
+async function predictions(isolate: string, canAnswer: boolean) {
+  const wrong: string[] = [];
+  const times: number[] = [];
+  let byModel = 0;
+  for (let hour = 0; hour < REQUESTS; hour += 1) {
+    const { status, afterMs, answer } = await predict(isolate, hour % 24);
+    times.push(afterMs);
+    if (answer?.source === 'model') byModel += 1;
+    if (status !== 200 || answer === undefined) wrong.push(`request ${hour}: ${status}`);
+    else if ((answer.source === 'fallback') !== (answer.degraded !== undefined))
+      wrong.push(`request ${hour}: ${answer.source} is marked ${answer.degraded}`);
+    else if (answer.source === 'model' && !canAnswer) wrong.push(`request ${hour} is marked as the model's`);
+  }
+  return { wrong, times, byModel };
 }
 
 async function measure({ troubles, isWarm, canAnswer }: Condition): Promise<Measured> {
   isolates += 1;
   const isolate = `deadline ${isolates}`;
-  await livenessMs(isolate);
+  await live(isolate);
   if (isWarm) {
     // The answers before the runtime has the model may be those of the fallback.
     for (let asked = 0; asked < 10; asked += 1) await predict(isolate, 1);
   }
   await client.trouble(troubles);
   try {
-    const wrong: string[] = [];
-    const times: number[] = [];
-    let slowestMs = 0;
-    let byModel = 0;
-    for (let hour = 0; hour < REQUESTS; hour += 1) {
-      slowestMs = Math.max(slowestMs, await livenessMs(isolate));
-      const { status, afterMs, answer } = await predict(isolate, hour % 24);
-      times.push(afterMs);
-      if (answer?.source === 'model') byModel += 1;
-      if (status !== 200 || answer === undefined) wrong.push(`request ${hour}: ${status}`);
-      else if ((answer.source === 'fallback') !== (answer.degraded !== undefined))
-        wrong.push(`request ${hour}: ${answer.source} is marked ${answer.degraded}`);
-      else if (answer.source === 'model' && !canAnswer)
-        wrong.push(`request ${hour} is marked as the model's`);
-    }
+    const [{ wrong, times, byModel }, slowestMs] = await besideSamples(
+      () => live(isolate),
+      () => predictions(isolate, canAnswer),
+    );
     if (canAnswer && byModel === 0) wrong.push('the model has not answered');
     const sorted = times.toSorted((a, b) => a - b);
     const p99 = sorted[Math.ceil(sorted.length * PERCENTILE) - 1] ?? 0;
@@ -142,11 +146,13 @@ it.each([
     const { wrong } = await judged(async () => {
       isolates += 1;
       const isolate = `deadline ${isolates}`;
-      let slowestMs = await livenessMs(isolate);
+      await live(isolate);
       await client.trouble({ artifacts: 'hang' });
       try {
-        const answered = await client.timed(isolate, asked);
-        slowestMs = Math.max(slowestMs, await livenessMs(isolate));
+        const [answered, slowestMs] = await besideSamples(
+          () => live(isolate),
+          () => client.timed(isolate, asked),
+        );
         const boundMs = DEADLINE_MS + WORK_MS + 3 * slowestMs;
         const isRight = answered.status === status && answered.afterMs <= boundMs;
         return { wrong: isRight ? [] : [JSON.stringify({ ...answered, boundMs })], slowestMs };

@@ -8,13 +8,12 @@ import { FIXTURE } from '../support/node/fixture.ts';
 import { partOf } from '../support/node/part.ts';
 import { KEY, type Stack, startStack } from '../support/node/stack.ts';
 import { HUNG, type HungPeer, type Owed, PEERS } from '../support/peers/operations.ts';
-import { judged, type Measured } from '../support/peers/standstill.ts';
+import { besideSamples, judged, type Measured } from '../support/peers/standstill.ts';
 
 /** Within this time every operation answers that the table does not list, in milliseconds. */
 const SOON_MS = 1_000;
 /** What a request may take beside its waits on a quiet machine, in milliseconds. */
 const WORK_MS = 1_000;
-const SAMPLE_MS = 250;
 /** A version is loaded and measured some twenty times before it is registered: work, and no wait. In milliseconds. */
 const REGISTERED_MS = 5_000;
 const REGISTRATIONS = ['PUT /v1/admin/models/{model}/champion', 'POST /v1/admin/models/{model}/versions'];
@@ -164,24 +163,15 @@ async function mistakesWhile(peer: HungPeer, atOnce: number): Promise<Measured> 
     /^(GET \/v1\/(products|customers|account)|POST \/v1\/predictions\/)/.test(name),
   );
   for (const one of warm) await ask(one, undefined, isolate);
-  let slowestMs = 0;
-  let isOver = false;
-  const sampling = (async () => {
-    while (!isOver) {
-      const begun = performance.now();
-      await (await stack.fetch('/health/live', { headers: { isolate } })).body?.cancel();
-      slowestMs = Math.max(slowestMs, performance.now() - begun);
-      await new Promise((resolve) => setTimeout(resolve, SAMPLE_MS));
-    }
-  })();
   const queue = operations.values();
   const answers: { operation: Operation; got: Answered }[] = [];
   const next = async () => {
     for (const operation of queue) answers.push({ operation, got: await ask(operation, peer, isolate) });
   };
-  await Promise.all(Array.from({ length: atOnce }, next));
-  isOver = true;
-  await sampling;
+  const [, slowestMs] = await besideSamples(
+    async () => await (await stack.fetch('/health/live', { headers: { isolate } })).body?.cancel(),
+    () => Promise.all(Array.from({ length: atOnce }, next)),
+  );
   const slackMs = WORK_MS + 3 * slowestMs;
   const wrong = answers.flatMap(({ operation, got }) => {
     const [statuses, withinMs] = owedBy(operation, peer);

@@ -6,13 +6,12 @@ import { FIXTURE } from '../support/node/fixture.ts';
 import { IS_PART, partOf } from '../support/node/part.ts';
 import { type Stack, startStack } from '../support/node/stack.ts';
 import { Client, isolatesOf, prepareScenario, requestsOf } from '../support/peers/client.ts';
-import { judged } from '../support/peers/standstill.ts';
+import { besideSamples, judged } from '../support/peers/standstill.ts';
 import { expected, ROUTES, type Route, TABLE, TROUBLES, type TroubledPeer } from '../support/peers/table.ts';
 
 /** Longer than the default bound of a view, so that mirrors are too old without their clock, in milliseconds. */
 const MIRRORS_AGE_MS = 2_100;
 /** How often a request that needs no peer measures how slow this machine is, in milliseconds. */
-const SAMPLE_MS = 250;
 /** What a request may take beside its waits on a quiet machine, in milliseconds. */
 const WORK_MS = 400;
 /** The cells wait most of their time, so two stacks halve it. More would make the machine slow. */
@@ -84,23 +83,16 @@ async function answersWhile(client: Client, troubles: Parameters<Client['trouble
   await client.trouble(troubles);
   try {
     await sleep(MIRRORS_AGE_MS);
-    let slowestMs = 0;
-    let isOver = false;
-    const sampling = (async () => {
-      while (!isOver) {
-        const { afterMs } = await client.timed(isolatesOf(n).known, ['GET', '/health/live']);
-        slowestMs = Math.max(slowestMs, afterMs);
-        await sleep(SAMPLE_MS);
-      }
-    })();
-    const answers = await Promise.all(
-      Object.entries(requestsOf(n)).map(async ([route, [isolate, asked]]) => ({
-        route: route as Route,
-        ...(await client.timed(isolate, asked)),
-      })),
+    const [answers, slowestMs] = await besideSamples(
+      () => client.timed(isolatesOf(n).known, ['GET', '/health/live']),
+      () =>
+        Promise.all(
+          Object.entries(requestsOf(n)).map(async ([route, [isolate, asked]]) => ({
+            route: route as Route,
+            ...(await client.timed(isolate, asked)),
+          })),
+        ),
     );
-    isOver = true;
-    await sampling;
     return { answers, slowestMs, slackMs: WORK_MS + 3 * slowestMs };
   } finally {
     await client.trouble({});

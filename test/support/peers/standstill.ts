@@ -12,6 +12,40 @@ export interface Measured {
   readonly slowestMs: number;
 }
 
+/** The pause between two samples, in milliseconds. */
+const SAMPLE_MS = 50;
+
+/**
+ * Asks over and over for an answer that needs nothing, while something else is measured. A moment in which the machine
+ * stands still is found whenever it comes, and not only if it comes between two requests.
+ *
+ * @param ask takes as long as the machine lets it, for instance `/health/live` of the isolate that is measured.
+ * @returns what `measured` returns, and the longest time that `ask` took, in milliseconds.
+ */
+export async function besideSamples<R>(
+  ask: () => Promise<unknown>,
+  measured: () => Promise<R>,
+): Promise<readonly [R, slowestMs: number]> {
+  let slowestMs = 0;
+  let isOver = false;
+  const sampling = (async () => {
+    while (!isOver) {
+      const begun = performance.now();
+      await ask();
+      slowestMs = Math.max(slowestMs, performance.now() - begun);
+      await new Promise((resolve) => setTimeout(resolve, SAMPLE_MS));
+    }
+  })();
+  try {
+    const result = await measured();
+    isOver = true;
+    await sampling;
+    return [result, slowestMs];
+  } finally {
+    isOver = true;
+  }
+}
+
 /** The last repetition that was begun. */
 let repetition: Promise<unknown> = Promise.resolve();
 

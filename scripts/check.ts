@@ -8,7 +8,7 @@ import { runCommand } from './command-line/run.ts';
 
 const USAGE = `Usage: npm run check
 
-Runs every check, reports the findings of all of them, and takes 10 to 30 s. npm run format fixes formatting.`;
+Runs every check, reports the findings of all of them, and takes 20 to 60 s, and about 15 s if little changed. npm run format fixes formatting.`;
 
 interface Check {
   readonly name: string;
@@ -16,13 +16,19 @@ interface Check {
   readonly hint?: string;
 }
 
+/** The types of a project. What did not change since the check before is not checked again: that takes a tenth of the time. */
+function types(project: string): Check['command'] {
+  const known = `node_modules/.cache/tsc/${project}.tsbuildinfo`;
+  return ['tsc', '-p', project, '--incremental', '--tsBuildInfoFile', known];
+}
+
 /** The longest first: two run at once. */
 const CHECKS: readonly Check[] = [
-  { name: 'types of the worker', command: ['tsc', '-p', 'tsconfig.json'] },
-  { name: 'types of scripts and tests', command: ['tsc', '-p', 'tsconfig.node.json'] },
+  { name: 'types of the worker', command: types('tsconfig.json') },
+  { name: 'types of scripts and tests', command: types('tsconfig.node.json') },
   {
     name: 'types of planted faults and of tests of consumers',
-    command: ['tsc', '-p', 'tsconfig.faults.json'],
+    command: types('tsconfig.faults.json'),
   },
   { name: 'dead code', command: ['knip', '--no-config-hints'] },
   {

@@ -94,7 +94,7 @@ function endToEnd(tests: string): Step[] {
   return [{ name: folder, command: ['npx', 'vitest', 'run', '--project', 'e2e', folder] }];
 }
 
-/** Copies the files that git knows or would add, but for one folder, and links the dependencies. */
+/** Copies the files that git knows or would add, but for one folder, with the dependencies. */
 async function copyTo(copy: string, removed: string): Promise<void> {
   const { output } = await run(['git', 'ls-files', '--cached', '--others', '--exclude-standard'], '.');
   for (const file of output.split('\n')) {
@@ -102,7 +102,24 @@ async function copyTo(copy: string, removed: string): Promise<void> {
     mkdirSync(dirname(join(copy, file)), { recursive: true });
     cpSync(file, join(copy, file));
   }
-  symlinkSync(join(process.cwd(), 'node_modules'), join(copy, 'node_modules'));
+  await linkDependencies(copy);
+}
+
+/**
+ * Hard links, so that what is known of the types of the checkout is known in the copy, too: it names the files of packages
+ * by their place. Where they cannot be had, on another file system for instance, one symbolic link.
+ */
+async function linkDependencies(copy: string): Promise<void> {
+  const [from, to] = [join(process.cwd(), 'node_modules'), join(copy, 'node_modules')];
+  const { code } = await run(['cp', '-al', from, to], '.');
+  if (code !== 0) {
+    rmSync(to, { recursive: true, force: true });
+    return symlinkSync(from, to);
+  }
+  // The copy writes its own caches.
+  const cache = join(to, '.cache');
+  rmSync(cache, { recursive: true, force: true });
+  if (existsSync(join(from, '.cache'))) cpSync(join(from, '.cache'), cache, { recursive: true });
 }
 
 async function run(

@@ -16,7 +16,7 @@ import { eventually, type Stack, startStack } from '../support/node/stack.ts';
 const VICTIM = 'forget-me-0815';
 const DAYS = 30;
 /** In a part the command is killed at every sixth of its requests. */
-const EVERY = IS_PART ? 6 : 1;
+const EVERY = IS_PART ? 12 : 1;
 
 let stack: Stack;
 beforeAll(async () => {

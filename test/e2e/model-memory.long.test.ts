@@ -5,7 +5,7 @@ import { shareOf } from '../support/node/part.ts';
 import { denseGraph } from '../support/onnx/graph.ts';
 
 const MIB = 1024 * 1024;
-const SWAPS = shareOf(10_000, 0.3);
+const SWAPS = shareOf(10_000, 0.1);
 /** V8 compiles more of the runtime as it is used, and frees memory late. 10,000 sessions that are kept take 700 MiB. */
 const GROWTH_BYTES_MAX = 48 * MIB;
 

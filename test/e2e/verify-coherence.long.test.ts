@@ -10,7 +10,7 @@ import { verifyCoherence } from '../support/node/verify-coherence.ts';
 // A run goes on until each operation has its minimum, however slow the machine is.
 vi.setConfig({ testTimeout: 600_000 });
 
-const READS = shareOf(600, 0.3);
+const READS = shareOf(600, 0.15);
 
 /** What an independent checker makes of the history of a run. */
 function checked(path: string): { checks: string[]; judged: number; deleted: number } {

@@ -16,7 +16,7 @@ const CASES = [
   ['regression', 'network', [32], 0.05],
 ] as const;
 
-it.skipIf(!hasPython('sklearn')).each(partOf(CASES, 3))(
+it.skipIf(!hasPython('sklearn')).each(partOf(CASES, 6))(
   'a %s is learned as well as by the %s of scikit-learn, with the hidden layers %j within %f',
   async (task, reference, hidden, aboveMax) => {
     const set = madeUpSet({ rows: 8_000, columns: 8, task, missing: 0.1 });

@@ -23,7 +23,7 @@ it('no reader gets the answer of another', { timeout: 180_000 }, async () => {
 });
 
 describe('the suite finds the fault where', () => {
-  it.concurrent.each(partOf(FAULTS, 5))('$name', { timeout: 180_000 }, async (fault) => {
+  it.concurrent.each(partOf(FAULTS, 10))('$name', { timeout: 180_000 }, async (fault) => {
     using copy = faultyCopy({ ...fault, seedsMax: 0 });
     const { found, output } = await run(copy.folder, 1, RUNS);
     expect([found, output.split('\n').filter((line) => !line.startsWith('{'))]).toEqual([

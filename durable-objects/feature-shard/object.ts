@@ -35,8 +35,8 @@ export interface FoldOutcome {
   /** How many of the events were new to this shard. */
   readonly folded: number;
   /**
-   * The keys of this shard that the events count for, and that have to be invalidated. Those of duplicates are included
-   * until their invalidation is announced, so that a retry invalidates them too.
+   * The parts of this shard's keys (`partOf`) in which the events count, and that have to be invalidated. Those of
+   * duplicates are included until their invalidation is announced, so that a retry invalidates them too.
    */
   readonly keys: readonly string[];
   /** The number of the shard's fold that has all of them. */

@@ -22,6 +22,7 @@ import { OpenGeneration, openFoldsOf, totalsOf, writeOpenFolds } from './generat
 import { moveLegacy, moveLegacyPart } from './legacy.ts';
 import { MIGRATIONS } from './migrations.ts';
 import { assertHere, assertTakes, cancelMove, endMove, openMove } from './moving.ts';
+import { FeatureGroups } from './parts.ts';
 import { beginRebuild, changedAmong, changedKeys, recordUneven, settle, stepFlip } from './rebuild.ts';
 import { readState, type ShardState } from './state.ts';
 import { addInEitherForm, packPart } from './unpacked.ts';
@@ -40,6 +41,7 @@ export class CellStore {
   /** Undefined until they are read, and after a transaction that was rolled back. */
   #openFolds: OpenFolds | undefined;
   #hasAdopted = false;
+  #groups = new FeatureGroups([]);
 
   constructor(storage: DurableObjectStorage, limits: StepLimits = STEP_LIMITS) {
     this.#storage = storage;
@@ -57,6 +59,7 @@ export class CellStore {
     if (this.#hasAdopted) return false;
     this.#transaction((sql) => adoptDefinitions(sql, definitions, now));
     this.#features = undefined;
+    this.#groups = new FeatureGroups(definitions);
     this.#hasAdopted = true;
     return this.hasUpkeep();
   }
@@ -78,14 +81,13 @@ export class CellStore {
   }
 
   /**
-   * Folds events of history as `foldFresh` does, and returns the keys of served features that have changed. Before the
-   * shard serves a feature, no reader has seen its values, so no key has to be invalidated.
+   * Folds events of history as `foldFresh` does, and returns the parts of keys that have changed. Before the shard serves
+   * a feature, no reader has seen its values, so nothing has to be invalidated.
    */
   fill(events: readonly FoldableEvent[], ownCells: OwnCells): { folded: number; keys: string[] } {
     const isSeen = this.#kept.served.length > 0;
     const folded = this.foldFresh(events, ownCells, { opens: isSeen });
-    const keys = isSeen ? [...new Set(folded.flatMap(ownCells).map(({ key }) => key))] : [];
-    return { folded: folded.length, keys };
+    return { folded: folded.length, keys: isSeen ? [...this.#groups.partsOf(folded.flatMap(ownCells))] : [] };
   }
 
   /**
@@ -116,7 +118,8 @@ export class CellStore {
         filled.save();
         return ofLayer.flatMap(into(layer));
       });
-      const opened = (own: readonly FoldableEvent[]) => this.#opened(state, own.flatMap(ownCells));
+      const partsOf = (own: readonly FoldableEvent[]) => this.#groups.partsOf(own.flatMap(ownCells));
+      const opened = (own: readonly FoldableEvent[]) => this.#opened(state, partsOf(own));
       const openedBy = opens ? opened : undefined;
       const fresh = this.#foldInto(state, state.served, events, into(null), added, openedBy);
       if (state.next !== null) {
@@ -132,14 +135,10 @@ export class CellStore {
     return this.#loadedFolds.fold;
   }
 
-  /** The keys of these events that have to be invalidated: those of open folds, and where it is not known. */
+  /** What of these events has to be invalidated: the parts of keys with open folds, and where it is not known. */
   keysToInvalidate(events: readonly FoldableEvent[], ownCells: OwnCells): string[] {
-    const folds = this.#loadedFolds;
     const { tracked_from: trackedFrom } = readState(this.#storage.sql);
-    const keys = events.flatMap((event) =>
-      ownCells(event).flatMap(({ key }) => (event.seq < trackedFrom || folds.has(key) ? [key] : [])),
-    );
-    return [...new Set(keys)];
+    return this.#groups.dueOf(events, ownCells, this.#loadedFolds, trackedFrom);
   }
 
   /** Notes that what was folded is invalidated. It is written with the next fold unless an eviction would undo it. */
@@ -161,7 +160,7 @@ export class CellStore {
     const isServed = this.#transaction((sql) => {
       assertHere(readState(sql));
       const isReady = serveFilled(sql, run, features);
-      if (isReady) this.#keepFolds(sql, this.#folds(sql, readState(sql)).openReady());
+      if (isReady) this.#keepFolds(sql, this.#folds(sql, readState(sql)).openReady(features));
       return isReady;
     });
     this.#features = undefined;
@@ -250,7 +249,8 @@ export class CellStore {
       const state = readState(sql);
       assertHere(state);
       const { result, changed = [] } = work(sql, state, this.#kept);
-      if (changed.length > 0) writeOpenFolds(sql, state.served, this.#opened(state, changed));
+      const keys = new Set(changed.map(({ key }) => key));
+      if (keys.size > 0) writeOpenFolds(sql, state.served, this.#opened(state, keys));
       return result;
     });
   }
@@ -272,7 +272,8 @@ export class CellStore {
         const folds = this.#folds(sql, state);
         const taken = stepFlip(sql, run, this.#kept, this.#limits.rows);
         // The generation that is served now has no text of the open folds, and features may have become ready.
-        if (taken.state === 'flipped' && state.flipped === null) this.#keepFolds(sql, folds.openReady());
+        const isNew = taken.state === 'flipped' && state.flipped === null;
+        if (isNew) this.#keepFolds(sql, folds.openReady(this.#groups.features));
         return taken;
       }
       if (state.legacy === 1) moveLegacyPart(sql, state, this.#kept, this.#limits.rows);
@@ -359,14 +360,14 @@ export class CellStore {
 
   /** What a read of these keys shows, and those of them that are not known to be invalidated. */
   #foldsOf(sql: SqlStorage, state: ShardState, keys: readonly string[]) {
-    const shown = this.#folds(sql, state).shown(keys);
+    const shown = this.#folds(sql, state).shown(keys, this.#groups.all);
     return { shown, open: [...new Set([...shown.open, ...changedAmong(sql, keys)])] };
   }
 
-  /** Opens the fold of these keys, whose change is now shown; returns the text to keep with it. */
-  #opened(state: ShardState, changed: readonly { readonly key: string }[]): string {
+  /** Opens the fold of these parts or keys, whose change is now shown; returns the text to keep with it. */
+  #opened(state: ShardState, changed: Iterable<string>): string {
     const folds = this.#folds(this.#storage.sql, state);
-    folds.open(new Set(changed.map(({ key }) => key)));
+    folds.open(changed);
     return folds.toText();
   }
 
@@ -379,7 +380,7 @@ export class CellStore {
   }
 
   #folds(sql: SqlStorage, { served }: ShardState): OpenFolds {
-    this.#openFolds ??= OpenFolds.read(openFoldsOf(sql, served));
+    this.#openFolds ??= OpenFolds.read(openFoldsOf(sql, served), this.#groups.features);
     return this.#openFolds;
   }
 

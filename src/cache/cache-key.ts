@@ -15,13 +15,19 @@ const DEPTH_MAX = 16;
  *
  * @param input the parsed request as the view's schemas return it: plain values, arrays, plain objects, dates.
  * @param vary the dimensions that the answer depends on beside its input, from `varyOn`.
+ * @param form what every key begins with.
  * @throws Failure `invalid_request` for a key of more than `CACHE_KEY_CHARACTERS_MAX` characters. The caller sent
  *   input that long; shortening it with a digest would need Web Crypto, which is asynchronous.
  * @throws TypeError for a value without a canonical form, which is a bug in the view's schema.
  */
-export function cacheKey(viewName: string, input: unknown, vary: Readonly<Record<string, string>>): string {
+export function cacheKey(
+  viewName: string,
+  input: unknown,
+  vary: Readonly<Record<string, string>>,
+  form = 'view/',
+): string {
   // Joined, because a template gives a tree of its parts, which takes twice the memory for as long as the key is used.
-  const key = ['view/', canonical([viewName, input, vary], 0)].join('');
+  const key = [form, canonical([viewName, input, vary], 0)].join('');
   if (key.length > CACHE_KEY_CHARACTERS_MAX)
     throw new Failure(
       'invalid_request',

@@ -1,7 +1,8 @@
 import type { Catalog } from '../define/catalog.ts';
 import { contributionsOf, type FoldableEvent } from '../features/fold.ts';
+import { featureTag } from '../features/groups.ts';
 import { PAGE_EVENTS_MAX } from '../features/replay.ts';
-import { askShards, featureTag } from '../features/shards.ts';
+import { askShards } from '../features/shards.ts';
 import type { GatewayPorts } from '../gateway/app.ts';
 import { Found, NOTHING_FOUND } from '../operations/erasure/found.ts';
 import { learnedFrom } from '../operations/erasure/learned.ts';

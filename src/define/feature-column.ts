@@ -72,6 +72,7 @@ export function column<
       limit: 0,
       // Another column, or another reading of it, is another feature.
       code: `column ${property}: ${kind}`,
+      keyCode: '',
       column: source,
       parse: parseRowChange,
       contributions: (parsed) => contributionsOf(source, parsed as RowChange),

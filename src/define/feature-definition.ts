@@ -106,6 +106,8 @@ export interface FeatureDefinition<Row extends FeatureRow = FeatureRow> {
   readonly column?: FeatureSource;
   /** The declared version, or the text of the functions that an event's contribution comes from. */
   readonly code: string;
+  /** The text of the function that names the entities of an event, which is part of `code`; empty with a declared version. */
+  readonly keyCode: string;
   /** The event's data if it satisfies the contract, else null. All features of one event type share this function. */
   readonly parse: (data: unknown) => unknown;
   /** What an event contributes to each of its entities, from the result of `parse`. No key occurs twice. */
@@ -215,6 +217,7 @@ export function define<Data, Owner extends EntityDefinition, Row extends Feature
     ttlMs: ttl === undefined ? null : spanOf(ttl, 'Its time to live'),
     limit: measure.limit ?? 0,
     code: version === undefined ? codeOf(functions) : `version ${version}`,
+    keyCode: version === undefined ? codeOf({ key: keyOf }) : '',
     parse: event.parse,
     contributions: (parsed) => {
       // The value comes from this event's own `parse`, because no other result is passed here.

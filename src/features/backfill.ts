@@ -6,11 +6,12 @@ import type { Replay } from '../storage/postgres/replays.ts';
 import { eventsTarget, type Pruned } from '../storage/postgres/retention.ts';
 import { type FeatureVersion, versionOf } from './cell-rule.ts';
 import type { FoldableEvent } from './fold.ts';
+import { featureTag, readyTagsOf } from './groups.ts';
 import type { Layouts } from './layout.ts';
 import { type Announcement, READY } from './open-folds.ts';
 import { allShards, shardIn } from './rebuild.ts';
 import { horizonOf, oldestTile } from './retention.ts';
-import { featureTag, readyTag, routeEvents } from './shards.ts';
+import { routeEvents } from './shards.ts';
 import { slotsOf } from './slots.ts';
 
 /** The most events of one page: it costs one statement and a call to each shard. */
@@ -173,8 +174,7 @@ async function continued(
     return true;
   }
   for (const { shard, entity } of allShards(features, ports.layouts)) {
-    const names = features.filter((one) => one.entity.name === entity).map(({ name }) => name);
-    if (await shards.serve(shard, entity, replay.run, names)) continue;
+    if (await shards.serve(shard, entity, replay.run, namesOf(features, entity))) continue;
     // The shard has begun anew since: another release was there in between.
     await begun(
       ports.features.map((definition) => ({ definition, ...versionOf(definition) })),
@@ -183,10 +183,19 @@ async function continued(
     );
     return true;
   }
-  const at = await ports.invalidate([...new Set(features.map(({ entity }) => readyTag(entity.name)))]);
-  await told(allShards(features, ports.layouts).map(({ shard }) => shards.announced(shard, READY, at)));
+  const at = await ports.invalidate(readyTagsOf(features));
+  await told(
+    allShards(features, ports.layouts).map(({ shard, entity }) => {
+      const readyFeatures = namesOf(features, entity);
+      return shards.announced(shard, { ...READY, readyFeatures }, at);
+    }),
+  );
   await ports.end(replay);
   return false;
+}
+
+function namesOf(features: readonly FeatureDefinition[], entity: string): string[] {
+  return features.filter((definition) => definition.entity.name === entity).map(({ name }) => name);
 }
 
 /** Folds events of history into the features that lack them, and invalidates what that has changed of served ones. */
@@ -197,7 +206,7 @@ export async function fillPage(
   const filled = await Promise.all(
     [...routes].map(async ([shard, { entity, events }]) => {
       const { keys, fold } = await shards.fill(shard, entity, events);
-      return { shard, keys, fold, tags: keys.map((key) => featureTag(entity, key)) };
+      return { shard, keys, fold, tags: keys.map((part) => featureTag(entity, part)) };
     }),
   );
   const changed = filled.filter(({ keys }) => keys.length > 0);

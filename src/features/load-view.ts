@@ -6,7 +6,8 @@ import { Failure } from '../platform/failure.ts';
 import { newId } from '../platform/ids.ts';
 import { log } from '../platform/logger.ts';
 import { guarded, sqlState } from '../storage/postgres/connect.ts';
-import { featureTag, readFeatures, readyTag, type ShardPort } from './shards.ts';
+import { answerTags } from './groups.ts';
+import { readFeatures, type ShardPort } from './shards.ts';
 
 /**
  * An error in a view's own code or in one of its statements. The view's name and the cause are already logged, under
@@ -81,7 +82,7 @@ async function featuresOf(
       return {
         name,
         row: Object.fromEntries(wanted),
-        tags: [featureTag(entity.name, key), readyTag(entity.name)],
+        tags: answerTags(entity.name, key, features),
       };
     }),
   );

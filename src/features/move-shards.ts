@@ -11,9 +11,10 @@ import {
   rangeOf,
   told,
 } from './backfill.ts';
+import { readyTags } from './groups.ts';
 import { type Layouts, SHARDS_PER_ENTITY, shardOf, shardsOf } from './layout.ts';
 import { READY } from './open-folds.ts';
-import { readyTag, routeEvents } from './shards.ts';
+import { routeEvents } from './shards.ts';
 
 /** An entity that gets more shards. */
 export interface ShardMove {
@@ -83,7 +84,7 @@ export function shardStates(entities: readonly string[], moves: readonly ShardMo
  * 4. The new shards serve. Nobody reads them yet.
  * 5. Each old shard leaves its keys: from then on it names the new layout to whoever asks. No old shard is asked by a
  *    reader of the same key after that, so no reader sees an older value than another has seen.
- * 6. The tag of all answers of the entity's features is invalidated: the new shards may have events that were stored and
+ * 6. The tags of all answers of the entity's features are invalidated: the new shards may have events that were stored and
  *    not delivered, which an answer from an old shard lacks.
  *
  * @throws Failure `history_pruned` if retention has deleted events that the features need.
@@ -125,7 +126,7 @@ export async function moveStep(move: ShardMove, ports: MovePorts): Promise<void>
       for (const shard of next)
         if (!(await shards.serve(shard, entity, replay.run, names))) return await restart();
       for (const shard of old) if (!(await shards.endMove(shard, entity, to))) return await restart();
-      const at = await ports.invalidate([readyTag(entity)]);
+      const at = await ports.invalidate(readyTags(entity, names));
       await told(next.map((shard) => shards.announced(shard, READY, at)));
       return await ports.end(move);
     }

@@ -1,5 +1,6 @@
 import { tagHash } from '../cache/clock/tag-hash.ts';
 import type { ClockMoment } from '../define/view.ts';
+import { partOf } from './groups.ts';
 
 /**
  * The folds that a shard shows although nobody has told it that their tags are invalidated. A reader of such a fold
@@ -7,7 +8,7 @@ import type { ClockMoment } from '../define/view.ts';
  */
 
 /**
- * The most keys with an open fold in one shard. A key of a fold stays open while the tag clock does not answer, and the
+ * The most parts of keys with an open fold in one shard. A part stays open while the tag clock does not answer, and the
  * consumer repeats its messages then. As JSON they take 1.1 MB of the 2 MB that a value in SQLite may have.
  */
 export const OPEN_KEYS_MAX = 100_000;
@@ -21,11 +22,14 @@ const EPOCHS_MAX = 4;
 
 /** A part of what a shard has folded, whose tags were invalidated together. */
 export interface Announcement {
+  /** Parts of keys (`partOf`), or whole keys. */
   readonly keys: readonly string[];
   /** The number of the shard's fold that covers them all. */
   readonly fold: number;
-  /** Whether the tag of all answers that depend on a feature becoming ready was invalidated, too. */
+  /** Whether the tags of features that became ready were invalidated, too. */
   readonly ready: boolean;
+  /** Which features; all of the entity without it. */
+  readonly readyFeatures?: readonly string[];
 }
 
 /** An announcement with the moment of the invalidation. */
@@ -34,15 +38,17 @@ export interface Told {
   readonly at: ClockMoment;
 }
 
-/** That the tag of features which have become ready is invalidated. */
+/** That the tags of all features which have become ready are invalidated. */
 export const READY: Announcement = { keys: [], fold: 0, ready: true };
 
 /** What a reader has to know of the folds behind the rows that it got. */
 export interface FoldsShown {
-  /** The keys of the read with an open fold. */
+  /** The parts of the read's keys with an open fold, and the keys of which all may have changed. */
   readonly open: readonly string[];
-  /** Whether features have become ready, and nobody has said that the tag of that is invalidated. */
+  /** Whether features have become ready, and nobody has said that the tags of that are invalidated. */
   readonly ready: boolean;
+  /** Which features. */
+  readonly readyFeatures?: readonly string[];
   /** The shard's newest fold. */
   readonly fold: number;
   /** The newest known invalidation of each epoch of the tag clock: all folds that are not open are at or before it. */
@@ -51,26 +57,28 @@ export interface FoldsShown {
 
 /** The open folds of one shard, in memory, with a text that the shard writes together with each fold. */
 export class OpenFolds {
-  /** The newest fold of each open key, by the hash of the key: two keys with one hash are open together. */
+  /** The newest fold of each open part or key, by the hash of its text: two with one hash are open together. */
   readonly #foldOf = new Map<number, number>();
   readonly #at = new Map<string, number>();
-  /** The open keys that were read from the text: those of folds before the object's last eviction. */
+  /** What is open and was read from the text: parts and keys of folds before the object's last eviction. */
   readonly #reopened = new Set<number>();
   #fold = 0;
-  #ready = false;
+  readonly #ready = new Set<string>();
 
   /**
    * The open folds as of the last fold that was written. What was announced since is open again, which costs one
    * invalidation for each of these keys that is read.
    *
-   * @param text as `toText` made it; null for a shard that has not folded since it writes one.
+   * @param text as `toText` made it; null for a shard that has not folded since it writes one. One of the release before
+   *   has whole keys, and does not say which features have become ready.
+   * @param features all features of the shard.
    */
-  static read(text: string | null): OpenFolds {
+  static read(text: string | null, features: readonly string[] = []): OpenFolds {
     const folds = new OpenFolds();
     if (text === null) return folds;
-    const { fold, ready, at, keys } = JSON.parse(text) as Written;
+    const { fold, ready, readyFeatures = ready ? features : [], at, keys } = JSON.parse(text) as Written;
     folds.#fold = fold;
-    folds.#ready = ready;
+    folds.openReady(readyFeatures);
     for (const hash of keys) {
       folds.#foldOf.set(hash, fold);
       folds.#reopened.add(hash);
@@ -84,7 +92,7 @@ export class OpenFolds {
   }
 
   /**
-   * Opens a fold that changes these keys.
+   * Opens a fold that changes these parts of keys, or whole keys.
    *
    * @throws Error with `retryable` for more keys than may be open: the tag clock has not answered for long.
    */
@@ -98,9 +106,9 @@ export class OpenFolds {
       );
   }
 
-  /** Features have become ready. */
-  openReady(): this {
-    this.#ready = true;
+  /** These features have become ready. */
+  openReady(features: Iterable<string>): this {
+    for (const feature of features) this.#ready.add(feature);
     return this;
   }
 
@@ -111,8 +119,12 @@ export class OpenFolds {
    *   this announcement has closed, so that readers would invalidate it after each. The keys of a fold of this life of the
    *   object are not written: they cost that once at most.
    */
-  announce({ keys, fold, ready }: Announcement, { epoch, seq }: ClockMoment): boolean {
-    let isWritten = ready && this.#ready;
+  announce(
+    { keys, fold, ready, readyFeatures = [...this.#ready] }: Announcement,
+    { epoch, seq }: ClockMoment,
+  ): boolean {
+    let isWritten = false;
+    if (ready) for (const feature of readyFeatures) if (this.#ready.delete(feature)) isWritten = true;
     for (const key of keys) {
       const hash = tagHash(key);
       // A later fold of the key has an invalidation of its own.
@@ -120,7 +132,6 @@ export class OpenFolds {
       this.#foldOf.delete(hash);
       if (this.#reopened.delete(hash)) isWritten ||= this.#foldOf.size <= WRITTEN_KEYS_MAX;
     }
-    if (ready) this.#ready = false;
     const known = this.#at.get(epoch) ?? 0;
     this.#at.set(epoch, Math.max(known, seq));
     for (const oldest of this.#at.keys()) {
@@ -130,21 +141,26 @@ export class OpenFolds {
     return isWritten;
   }
 
-  has(key: string): boolean {
-    return this.#foldOf.has(tagHash(key));
+  has(keyOrPart: string): boolean {
+    return this.#foldOf.has(tagHash(keyOrPart));
   }
 
-  /** What a reader of these keys has to know. */
-  shown(keys: readonly string[]): FoldsShown {
-    const open = this.#foldOf.size === 0 ? [] : keys.filter((key) => this.has(key));
+  /** What a reader of these keys has to know, with all groups of features that the shard folds. */
+  shown(keys: readonly string[], groups: readonly string[]): FoldsShown {
+    const partsOf = (key: string) => [key, ...groups.map((group) => partOf(group, key))];
+    const open = this.#foldOf.size === 0 ? [] : keys.flatMap(partsOf).filter((one) => this.has(one));
     const at = [...this.#at].map(([epoch, seq]) => ({ epoch, seq }));
-    return { open, ready: this.#ready, fold: this.#fold, at };
+    return { open, ...this.#readyNow, fold: this.#fold, at };
+  }
+
+  get #readyNow(): Pick<Announcement, 'ready' | 'readyFeatures'> {
+    return this.#ready.size === 0 ? { ready: false } : { ready: true, readyFeatures: [...this.#ready] };
   }
 
   toText(): string {
     const written: Written = {
       fold: this.#fold,
-      ready: this.#ready,
+      ...this.#readyNow,
       at: [...this.#at],
       keys: [...this.#foldOf.keys()],
     };
@@ -155,6 +171,7 @@ export class OpenFolds {
 interface Written {
   readonly fold: number;
   readonly ready: boolean;
+  readonly readyFeatures?: readonly string[];
   readonly at: readonly (readonly [epoch: string, seq: number])[];
   readonly keys: readonly number[];
 }

@@ -2,9 +2,10 @@ import type { FeatureDefinition } from '../define/feature.ts';
 import type { ClockMoment } from '../define/view.ts';
 import { addDigests, type ShardDigest } from './digest.ts';
 import type { FoldableEvent } from './fold.ts';
+import { featureTag, readyTagsOf } from './groups.ts';
 import { type Layouts, shardOf, shardsOf } from './layout.ts';
 import { type Announcement, READY } from './open-folds.ts';
-import { featureTag, readyTag, routeEvents } from './shards.ts';
+import { routeEvents } from './shards.ts';
 
 /** The most changed keys that one invalidation covers. */
 export const CHANGED_KEYS_MAX = 500;
@@ -111,7 +112,7 @@ export async function flipAll(
     }
   }
   // A rebuild makes features ready that were being built.
-  const at = await invalidate([...new Set(all.map(({ entity }) => readyTag(entity)))]);
+  const at = await invalidate(readyTagsOf(features));
   // A shard that is not told has its readers invalidate again.
   await Promise.allSettled(all.map(({ shard }) => shards.announced(shard, READY, at)));
   return {

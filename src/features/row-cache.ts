@@ -6,9 +6,10 @@ import type { Consistency } from '../cache/read-through.ts';
 import { type FeatureDefinition, readNames } from '../define/feature.ts';
 import type { FeatureRow, FeatureStatus, FeatureValue } from '../define/feature-value.ts';
 import { Failure } from '../platform/failure.ts';
+import { featureTag, keyTags, readyTag } from './groups.ts';
 import { withinAge } from './read.ts';
 import { laterMoment, type Moment, type ReaderShards, type Watched } from './seen-folds.ts';
-import { featureTag, readFeatures, readyTag } from './shards.ts';
+import { readFeatures } from './shards.ts';
 import { endOfTiles } from './slots.ts';
 import { readVersions } from './version-reads.ts';
 
@@ -128,7 +129,8 @@ export async function readRows(
   const { entity, keys, now } = asked;
   const { follower, context, cache } = ports;
   const unique = [...new Set(keys)];
-  const source = sourceOf(asked, ports.features);
+  const own = ports.features.filter((definition) => definition.entity.name === entity);
+  const source = sourceOf(asked, own);
   const need = { maxAgeMs: level === 'strong' ? 0 : BOUND_MS, atLeast };
   try {
     await follower.ensure(need, follower.begin(), context);
@@ -161,7 +163,8 @@ export async function readRows(
       found.set(key, row);
       if (!isKeepable(row) || moment === null || (moment !== undefined && moment.epoch !== epoch)) continue;
       const tag = featureTag(entity, key);
-      const hashes = tagHashes([tag, readyTag(entity), ...purgeTags(FEATURES_VIEW, tag)]);
+      const parts = keyTags(entity, key, own);
+      const hashes = tagHashes([...parts, readyTag(entity), ...purgeTags(FEATURES_VIEW, tag)]);
       const times = { filledAt: now, endsAt, asOf: moment?.seq };
       const id = source.idOf(key);
       cache.put(id, { ...stamp, row, tagHashes: hashes, ...times, bytes: bytesOf(id, row) });
@@ -191,7 +194,7 @@ interface RowSource {
 }
 
 /** All features of this release, or versions of features, which have rows of their own in memory. */
-function sourceOf({ entity, now, versions }: RowsAsked, features: readonly FeatureDefinition[]): RowSource {
+function sourceOf({ entity, now, versions }: RowsAsked, own: readonly FeatureDefinition[]): RowSource {
   if (versions !== undefined)
     return {
       idOf: (key) => JSON.stringify([featureTag(entity, key), ...versions]),
@@ -202,7 +205,6 @@ function sourceOf({ entity, now, versions }: RowsAsked, features: readonly Featu
       // The row is kept only as long as nothing in it changes.
       asOf: (row) => row,
     };
-  const own = features.filter((definition) => definition.entity.name === entity);
   return {
     idOf: (key) => featureTag(entity, key),
     read: async (keys, shards) => ({

@@ -3,9 +3,10 @@ import type { FeatureRow } from '../define/feature-value.ts';
 import type { ClockMoment, Loaded } from '../define/view.ts';
 import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
+import { featureTag, readyTags } from './groups.ts';
 import type { KnownMoves } from './layout.ts';
 import type { Announcement, FoldsShown } from './open-folds.ts';
-import { featureTag, readyTag, type ShardPort } from './shards.ts';
+import type { ShardPort } from './shards.ts';
 
 /** A shard's answer to a reader who may give its answer a token. */
 export interface ShardRead {
@@ -129,16 +130,17 @@ export class SeenFolds implements Watched {
     const open = this.#seen.filter(({ folds }) => folds.open.length > 0 || folds.ready);
     if (open.length === 0) return undefined;
     const tags = open.flatMap(({ entity, folds }) => [
-      ...folds.open.map((key) => featureTag(entity, key)),
-      ...(folds.ready ? [readyTag(entity)] : []),
+      ...folds.open.map((part) => featureTag(entity, part)),
+      ...(folds.ready ? readyTags(entity, folds.readyFeatures ?? []) : []),
     ]);
     const late = () =>
       new Failure('clock_unavailable', 'The tag clock did not answer in time.', { retryAfterS: 1 });
     const at = await withTimeout(invalidate([...new Set(tags)]), ROOT_TIMEOUT_MS, late);
     for (const { shard, folds } of open) {
-      const { open: keys, fold, ready } = folds;
+      const { open: keys, fold, ready, readyFeatures } = folds;
       // A shard that is not told asks its next reader again.
-      const telling = shards.announced(shard, { keys, fold, ready }, at);
+      const announcement = { keys, fold, ready, ...(readyFeatures === undefined ? {} : { readyFeatures }) };
+      const telling = shards.announced(shard, announcement, at);
       keepAlive(telling.catch(() => undefined));
     }
     return at;

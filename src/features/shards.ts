@@ -4,6 +4,7 @@ import type { ClockMoment } from '../define/view.ts';
 import { Failure } from '../platform/failure.ts';
 import { isObjectAway } from '../storage/outage.ts';
 import { contributionsOf, type FoldableEvent } from './fold.ts';
+import { featureTag } from './groups.ts';
 import { countOf, KnownMoves, moveIn, shardOf } from './layout.ts';
 import type { Announcement, Told } from './open-folds.ts';
 
@@ -13,16 +14,6 @@ export { shardOf };
 /** Limits of one call to a shard. The `changes` consumer and the feature reader keep to them. */
 export const FOLD_EVENTS_MAX = 5_000;
 export const READ_KEYS_MAX = 100;
-
-/** The tag of every answer that depends on one key's features. */
-export function featureTag(entity: string, key: string): string {
-  return `features:${entity}:${key}`;
-}
-
-/** The tag of every answer that depends on features of an entity. It is invalidated when a feature becomes ready. */
-export function readyTag(entity: string): string {
-  return `features-ready:${entity}`;
-}
 
 /** Events for one shard. */
 interface Route {
@@ -100,7 +91,7 @@ export async function foldEvents(
     folding,
   );
   const tags = parts.flatMap(({ entity, announcement }) =>
-    announcement.keys.map((key) => featureTag(entity, key)),
+    announcement.keys.map((part) => featureTag(entity, part)),
   );
   return {
     tags: [...new Set(tags)],

@@ -19,11 +19,17 @@ export interface CachedRoute {
 }
 
 /**
+ * The form of what is stored under the keys of answers. It changes when answers that an earlier release has stored must
+ * not be served: those of the first form name the keys of features, and not the groups that folds invalidate.
+ */
+const ANSWERS = 'view2/';
+
+/**
  * The key of an answer. `input` has been parsed, so equal requests have equal keys. A purge uses the key without a
  * variant, which all variants share.
  */
 export function keyOf({ view }: Pick<CachedRoute, 'view'>, input: unknown, variant: Variant = {}): string {
-  return cacheKey(view, input, variant);
+  return cacheKey(view, input, variant, ANSWERS);
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { ModelDefinition, PredictionModel } from '../define/model.ts';
 import type { Loaded } from '../define/view.ts';
-import { type FeatureRow, featureTag, readFeatures, readyTag, type ShardPort } from '../features/shards.ts';
+import { answerTags } from '../features/groups.ts';
+import { type FeatureRow, readFeatures, type ShardPort } from '../features/shards.ts';
 import type { LineageFacts } from '../pipeline/lineage/recorder.ts';
 import { type Deadline, DeadlinePassed } from '../platform/deadline.ts';
 import { Failure } from '../platform/failure.ts';
@@ -17,7 +18,15 @@ import { modelTag } from './names.ts';
 import { type ObservedRow, SCORE } from './observed-rows.ts';
 import { predictionFacts } from './prediction.ts';
 import { type Champion, unpublished } from './registry.ts';
-import { assertRequestFits, isReady, numbersOf, type RequestValues, rowOf, usedFeatures } from './row.ts';
+import {
+  assertRequestFits,
+  featuresOf,
+  isReady,
+  numbersOf,
+  type RequestValues,
+  rowOf,
+  usedFeatures,
+} from './row.ts';
 
 export interface PredictPorts {
   /** The champion; null if no version has been published. */
@@ -125,7 +134,7 @@ export async function predict(
       ...(include.includes('features') ? featuresPart(source === 'fallback' ? undefined : read, now) : {}),
       ...(explanation === undefined ? {} : { explanation }),
     },
-    tags: [featureTag(entity, key), readyTag(entity), modelTag(definition.name)],
+    tags: [...answerTags(entity, key, featuresOf(definition)), modelTag(definition.name)],
     // An answer whose explanation came too late is not kept: the next request may have the time.
     storable: degraded === undefined && explanation?.status !== 'unavailable',
     // A stale answer is no better than that of a version which may have been replaced.

@@ -1,6 +1,6 @@
 import type { RankingModel } from '../define/model.ts';
 import type { Loaded } from '../define/view.ts';
-import { featureTag, readyTag } from '../features/shards.ts';
+import { answerTags } from '../features/groups.ts';
 import type { LineageFacts } from '../pipeline/lineage/recorder.ts';
 import { featuresPart } from './explain/include.ts';
 import type { ServedDraft } from './feedback/record.ts';
@@ -8,7 +8,7 @@ import { exploringSeed } from './feedback/sampling.ts';
 import { modelTag } from './names.ts';
 import { predictionFacts } from './prediction.ts';
 import { type RankingRequest, type RankPorts, rankInTime } from './rank-in-time.ts';
-import { usedFeatures } from './row.ts';
+import { featuresOf, usedFeatures } from './row.ts';
 
 export interface RecommendPorts extends RankPorts {
   readonly newId: () => string;
@@ -70,7 +70,7 @@ export async function recommend(
         ? featuresPart(isOfFeatures ? usedFeatures(definition, row) : undefined, now)
         : {}),
     },
-    tags: [featureTag(entity, key), readyTag(entity), modelTag(definition.name)],
+    tags: [...answerTags(entity, key, featuresOf(definition)), modelTag(definition.name)],
     storable: degraded === undefined,
     // A stale answer is no better than that of a version which may have been replaced.
     isDegraded: ranking.degraded !== undefined,

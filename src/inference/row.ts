@@ -1,4 +1,5 @@
 import { holds } from '../define/datatype.ts';
+import type { FeatureDefinition } from '../define/feature.ts';
 import { type ModelDefinition, type PredictionModel, referencesOf } from '../define/model.ts';
 import type { Column, ConstantValue, FeatureColumn } from '../define/model-input.ts';
 import type { FeatureRow } from '../features/shards.ts';
@@ -84,6 +85,11 @@ export function usedFeatures(definition: ModelDefinition, features: FeatureRow):
   return Object.fromEntries(
     names.flatMap((name) => (features[name] === undefined ? [] : [[name, features[name]]])),
   );
+}
+
+/** The definitions of the features that the model uses: its answers depend on no others. */
+export function featuresOf(definition: ModelDefinition): FeatureDefinition[] {
+  return referencesOf(definition).map(({ feature }) => feature);
 }
 
 /** Whether none of these features is being built from history. */

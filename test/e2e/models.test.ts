@@ -19,24 +19,15 @@ afterAll(async () => {
 const json = (method: string, path: string, body?: unknown) => stack.caller.ask(method, path, { json: body });
 
 let nextId = 0;
-async function buy(customerId: string): Promise<void> {
+async function send(type: string, data: object): Promise<void> {
   nextId += 1;
-  const event = {
-    specversion: '1.0',
-    id: `models-${nextId}`,
-    source: '/models',
-    type: 'shop.purchase.v1',
-    data: {
-      invoice: '1',
-      sku: '10001A',
-      description: 'A',
-      quantity: 1,
-      unitPrice: 2,
-      customerId,
-      country: 'UK',
-    },
-  };
+  const event = { specversion: '1.0', id: `models-${nextId}`, source: '/models', type, data };
   expect(await stack.caller.send([event], { wait: true })).toMatchObject({ accepted: 1 });
+}
+
+async function buy(customerId: string): Promise<void> {
+  const what = { invoice: '1', sku: '10001A', description: 'A', quantity: 1, unitPrice: 2 };
+  await send('shop.purchase.v1', { ...what, customerId, country: 'UK' });
 }
 
 const spendOf = (customer: string) => json('GET', `/v1/customers/${customer}/expected-spend`);
@@ -79,6 +70,30 @@ describe('a regression', () => {
     const bob = await spendOf('bob');
     expect(bob.cache).toContain('; hit');
     expect(bob.json['value']).toBe(300);
+  });
+
+  it('changes with no event that only changes a feature which the model does not use', async () => {
+    const strong = { headers: { 'millrace-consistency': 'strong' } };
+    const spend = async () => await stack.caller.ask('GET', '/v1/customers/lou/expected-spend', strong);
+    const views = async () => {
+      const asked = { entity: 'customer', keys: ['lou'], features: ['product_views_7d'] };
+      const { json: read } = await stack.caller.ask('POST', '/v1/features/read', { json: asked, ...strong });
+      return read['results'];
+    };
+    const seen = (value: number) => [{ features: { product_views_7d: { value } } }];
+    await buy('lou');
+    const { json: bought } = await spend();
+    expect(await views()).toMatchObject(seen(0));
+    expect((await spend()).cache).toContain('; hit');
+    await send('shop.product-view.v2', { sku: '10001A', customerId: 'lou', device: 'phone' });
+    // The event is folded and invalidated, and readers of that feature see it.
+    expect(await views()).toMatchObject(seen(1));
+    const after = await spend();
+    expect([after.cache, after.json]).toEqual([expect.stringContaining('; hit'), bought]);
+    await buy('lou');
+    const changed = await spend();
+    expect(changed.cache).not.toContain('; hit');
+    expect(changed.json['doubled']).not.toBe(bought['doubled']);
   });
 
   it('answers a POST by key, leaves lineage, and runs raw tensors of both types', async () => {

@@ -22,6 +22,8 @@ const OPEN_FOLDS = 'src/features/open-folds.ts';
 const ROW_CACHE = 'src/features/row-cache.ts';
 const SEEN_FOLDS = 'src/features/seen-folds.ts';
 const SHARD_STORE = 'durable-objects/feature-shard/store.ts';
+const SHARD_PARTS = 'durable-objects/feature-shard/parts.ts';
+const GROUPS = 'src/features/groups.ts';
 
 /** Parts of the project that the simulation needs besides `src`. */
 export const PARTS = ['durable-objects'];
@@ -295,8 +297,8 @@ export const FAULTS: readonly Fault[] = [
     'a shard shows a fold that is not invalidated yet as if it were',
     FEW,
     OPEN_FOLDS,
-    'const open = this.#foldOf.size === 0 ? [] : keys.filter((key) => this.has(key));',
-    'const open: string[] = []; void keys;',
+    'const open = this.#foldOf.size === 0 ? [] : keys.flatMap(partsOf).filter((one) => this.has(one));',
+    'const open: string[] = []; void [keys, partsOf];',
   ),
   fault(
     'an eviction closes the open folds of a shard',
@@ -308,9 +310,23 @@ export const FAULTS: readonly Fault[] = [
   fault(
     'a duplicate of an event is acknowledged while its fold is open',
     FEW,
-    SHARD_STORE,
-    'event.seq < trackedFrom || folds.has(key) ? [key] : []',
-    'event.seq < trackedFrom && folds.has(key) ? [key] : []',
+    SHARD_PARTS,
+    'event.seq < trackedFrom || folds.has(part)',
+    'event.seq < trackedFrom && folds.has(part)',
+  ),
+  fault(
+    'a fold names one group of a key too few',
+    FEW,
+    SHARD_PARTS,
+    'return [...parts, ...cells',
+    'return [...parts.slice(0, 1), ...cells',
+  ),
+  fault(
+    'an answer does not name the groups of its features',
+    FEW,
+    GROUPS,
+    '  return [...keyTags(entity, key, features), ...ready];',
+    '  return [featureTag(entity, key), ...ready];',
   ),
   fault(
     'the token of a duplicate leaves out the moment at which others have invalidated its fold',

@@ -1,4 +1,5 @@
 import { CellStore } from '../../durable-objects/feature-shard/store.ts';
+import { feature } from '../../src/define/feature.ts';
 import type { FeatureRow } from '../../src/define/feature-value.ts';
 import type { ClockMoment } from '../../src/define/view.ts';
 import { cellsOf, type FoldableEvent } from '../../src/features/fold.ts';
@@ -6,12 +7,23 @@ import type { Announcement, Told } from '../../src/features/open-folds.ts';
 import { readRow } from '../../src/features/read.ts';
 import type { ShardRead } from '../../src/features/seen-folds.ts';
 import { shardOf } from '../../src/features/shards.ts';
+import { customer } from '../support/catalog/entities.ts';
+import { purchase } from '../support/catalog/events.ts';
 import { lastPurchase, purchases } from '../support/catalog/features.ts';
 import { Machine } from './network.ts';
 import { objectStorage } from './pipeline/cloudflare-workers.ts';
 
-/** What the shards of this world keep: what the model and the readers use. */
-export const FEATURES = [purchases, lastPurchase];
+/** A group of its own, in which every purchase of this world counts. Neither the model nor a reader uses it. */
+const sold = feature.count({
+  name: 'sold',
+  entity: customer,
+  event: purchase,
+  key: ({ customerId, quantity }) => (quantity > 0 ? customerId : null),
+  windowsDays: [365],
+});
+
+/** What the shards of this world keep: what the model and the readers use, after a group that they do not use. */
+export const FEATURES = [sold, purchases, lastPurchase];
 export const ENTITY = 'customer';
 /** Of the backfill of an empty history. */
 const RUN = '00000000-0000-4000-8000-000000000000';

@@ -4,9 +4,11 @@ import { beforeAll, expect, it } from 'vitest';
 import { formatToken } from '../../src/cache/clock/clock.ts';
 import { tagHashes } from '../../src/cache/clock/tag-hash.ts';
 import { EVERYTHING } from '../../src/cache/entry.ts';
+import { featureTag, groupOf, partOf, readyTag } from '../../src/features/groups.ts';
 import { shardsOf } from '../../src/features/layout.ts';
 import { READY } from '../../src/features/open-folds.ts';
-import { featureTag, readyTag, shardOf } from '../../src/features/shards.ts';
+import { shardOf } from '../../src/features/shards.ts';
+import { purchases } from '../support/catalog/features.ts';
 import { serveEntity } from '../support/workers/serve-features.ts';
 
 const AN_HOUR_AGO = Date.now() - 3_600_000;
@@ -39,10 +41,11 @@ async function fold(customerId: string): Promise<void> {
 }
 
 const invalidate = (tag: string) => env.TAG_CLOCK.getByName('root').invalidateTags(tagHashes([tag]));
-/** Invalidates a key, and tells its shard, as the consumer does. */
+/** Invalidates what a purchase changes of a key, and tells its shard, as the consumer does. */
 async function announce(key: string) {
-  const at = await invalidate(featureTag('customer', key));
-  const announcement = { keys: [key], fold: seq, ready: false };
+  const part = partOf(groupOf(purchases), key);
+  const at = await invalidate(featureTag('customer', part));
+  const announcement = { keys: [part], fold: seq, ready: false };
   await env.FEATURE_SHARD.getByName(shardOf('customer', key)).announced(announcement, at);
   return at;
 }

@@ -2,8 +2,11 @@ import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { FoldableEvent } from '../../src/features/fold.ts';
+import { groupOf, partOf } from '../../src/features/groups.ts';
 import { READY } from '../../src/features/open-folds.ts';
 import { shardOf } from '../../src/features/shards.ts';
+import { productView } from '../support/catalog/events.ts';
+import { purchases, views } from '../support/catalog/features.ts';
 import { serveEntity } from '../support/workers/serve-features.ts';
 
 const DAY_MS = 86_400_000;
@@ -22,6 +25,8 @@ function purchaseOf(
   return { seq, type: 'shop.purchase.v1', occurredAt: NOW - daysAgo * DAY_MS, data };
 }
 
+/** The part of a key in which a purchase counts. */
+const bought = (key: string) => partOf(groupOf(purchases), key);
 beforeAll(async () => {
   await serveEntity('customer');
 });
@@ -30,13 +35,17 @@ describe('a feature shard', () => {
   it('folds each event once, even if it is delivered repeatedly and across evictions', async () => {
     const shard = env.FEATURE_SHARD.getByName(SHARD);
     const events = [purchaseOf(1, 'A'), purchaseOf(2, 'B', 40), purchaseOf(3, 'A', 1)];
-    expect(await shard.fold(SHARD, 'customer', events)).toEqual({ folded: 3, keys: [CUSTOMER], fold: 1 });
+    expect(await shard.fold(SHARD, 'customer', events)).toEqual({
+      folded: 3,
+      keys: [bought(CUSTOMER)],
+      fold: 1,
+    });
     const before = await shard.read('customer', [CUSTOMER], NOW);
     await evictDurableObject(shard);
     const again = env.FEATURE_SHARD.getByName(SHARD);
     expect(await again.fold(SHARD, 'customer', [...events].reverse())).toEqual({
       folded: 0,
-      keys: [CUSTOMER],
+      keys: [bought(CUSTOMER)],
       fold: 1,
     });
     expect(await again.read('customer', [CUSTOMER], NOW)).toEqual(before);
@@ -66,18 +75,18 @@ describe('a feature shard', () => {
     const first = await env.FEATURE_SHARD.getByName(name).fold(name, 'customer', [
       purchaseOf(70, 'A', 0, key),
     ]);
-    expect(first.keys).toEqual([key]);
+    expect(first.keys).toEqual([bought(key)]);
     await evictDurableObject(env.FEATURE_SHARD.getByName(name));
-    expect(await openOf()).toEqual({ open: [key], at: [] });
+    expect(await openOf()).toEqual({ open: [bought(key)], at: [] });
     const again = env.FEATURE_SHARD.getByName(name);
     // A redelivery invalidates it again, until somebody has said that it is invalidated.
-    expect((await again.fold(name, 'customer', [purchaseOf(70, 'A', 0, key)])).keys).toEqual([key]);
-    await again.announced({ keys: [key], fold: first.fold, ready: false }, { epoch: 'e', seq: 5 });
+    expect((await again.fold(name, 'customer', [purchaseOf(70, 'A', 0, key)])).keys).toEqual([bought(key)]);
+    await again.announced({ keys: [bought(key)], fold: first.fold, ready: false }, { epoch: 'e', seq: 5 });
     expect(await openOf()).toEqual({ open: [], at: [{ epoch: 'e', seq: 5 }] });
     expect((await again.fold(name, 'customer', [purchaseOf(70, 'A', 0, key)])).keys).toEqual([]);
     await again.fold(name, 'customer', [purchaseOf(71, 'A', 0, key)]);
     await evictDurableObject(again);
-    expect(await openOf()).toEqual({ open: [key], at: [{ epoch: 'e', seq: 5 }] });
+    expect(await openOf()).toEqual({ open: [bought(key)], at: [{ epoch: 'e', seq: 5 }] });
   });
 
   it('has its readers invalidate once, not after each eviction', async () => {
@@ -93,8 +102,8 @@ describe('a feature shard', () => {
     await shard().announced(READY, { epoch: 'e', seq: 7 });
     const { fold } = await shard().fold(name, 'customer', [purchaseOf(80, 'A', 0, key)]);
     await evictDurableObject(shard());
-    expect(await shown()).toEqual({ open: [key], ready: false });
-    await shard().announced({ keys: [key], fold, ready: false }, { epoch: 'e', seq: 8 });
+    expect(await shown()).toEqual({ open: [bought(key)], ready: false });
+    await shard().announced({ keys: [bought(key)], fold, ready: false }, { epoch: 'e', seq: 8 });
     await evictDurableObject(shard());
     expect(await shown()).toEqual({ open: [], ready: false });
   });
@@ -106,6 +115,22 @@ describe('a feature shard', () => {
     await evictDurableObject(shard());
     const { folds } = await shard().readWithFolds('customer', ['quiet'], NOW);
     expect(folds.ready).toBe(false);
+  });
+
+  it('opens the group of a key that an event counts in, and no other', async () => {
+    const key = 'looker';
+    const name = shardOf('customer', key);
+    const shard = env.FEATURE_SHARD.getByName(name);
+    const data = { sku: 'A', customerId: key, device: 'phone' };
+    const look = { seq: 90, type: productView.type, occurredAt: NOW, data };
+    const looked = partOf(groupOf(views), key);
+    const seen = await shard.fold(name, 'customer', [look]);
+    expect(seen.keys).toEqual([looked]);
+    const both = await shard.fold(name, 'customer', [purchaseOf(91, 'A', 0, key), { ...look, seq: 92 }]);
+    expect([...both.keys].sort()).toEqual([looked, bought(key)].sort());
+    await shard.announced({ keys: [looked], fold: both.fold, ready: false }, { epoch: 'e', seq: 11 });
+    const { folds } = await shard.readWithFolds('customer', [key], NOW);
+    expect(folds.open).toEqual([bought(key)]);
   });
 
   it('ignores keys that belong to another shard', async () => {

@@ -11,6 +11,7 @@ import { appOf } from '../../src/composition/worker.ts';
 import { defineCatalog } from '../../src/define/define-catalog.ts';
 import { tag } from '../../src/define/tag.ts';
 import { view } from '../../src/define/view.ts';
+import { groupOf } from '../../src/features/groups.ts';
 import { foldEvents } from '../../src/features/shards.ts';
 import * as entities from '../support/catalog/entities.ts';
 import * as events from '../support/catalog/events.ts';
@@ -144,7 +145,7 @@ describe('a view that reads features', () => {
       ],
       shards,
     );
-    expect(tags).toContain('features:customer:loyal');
+    expect(tags).toContain(`features:customer:${groupOf(features.purchases)}:loyal`);
     const answer = await get(path, await invalidate(tags));
     expect([answer.cache, answer.json]).toEqual([expect.stringContaining('fwd=stale'), { purchases: 1 }]);
   });

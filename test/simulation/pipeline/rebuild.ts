@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm';
 import type { FoldableEvent } from '../../../src/features/fold.ts';
+import { featureTag } from '../../../src/features/groups.ts';
 import { beginRebuild, buildFrom, flipAll, type RebuildPort } from '../../../src/features/rebuild.ts';
-import { featureTag } from '../../../src/features/shards.ts';
 import { catalog } from '../../support/catalog/index.ts';
 import type { SimulatedDatabase } from './database.ts';
 import type { ServedCell, World } from './world.ts';

@@ -9,6 +9,7 @@ import { entity } from '../../../src/define/entity.ts';
 import { event } from '../../../src/define/event.ts';
 import { feature } from '../../../src/define/feature.ts';
 import { type Database, type ViewDefinition, view } from '../../../src/define/view.ts';
+import { groupOf } from '../../../src/features/groups.ts';
 import { type LoadViewPorts, loadView, ViewFault } from '../../../src/features/load-view.ts';
 import { withTimeout } from '../../../src/platform/clock.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';
@@ -97,7 +98,10 @@ describe('features of a view', () => {
     };
     expect(await load(activity, portsOf(read))).toMatchObject({
       value: { id: 7, rides: 3 },
-      tags: ['station:7', 'features:station:7', 'features-ready:station'],
+      tags: [
+        ...['station:7', 'features:station:7', `features:station:${groupOf(rides)}:7`],
+        'features-ready:station:rides',
+      ],
     });
     expect(asked).toEqual([[expect.stringMatching(/^station\/\d$/), 'station', ['7'], 86_400_000]]);
   });

@@ -54,10 +54,11 @@ describe('the moment of what shards showed', () => {
   });
 
   it('covers features that became ready', async () => {
-    const { seen, read, invalidated } = seeing([{ ready: true }]);
+    const { seen, read, invalidated, told } = seeing([{ ready: true, readyFeatures: ['visits'] }]);
     await read();
     await seen.moment();
-    expect(invalidated).toEqual([['features-ready:customer']]);
+    expect(invalidated).toEqual([['features-ready:customer', 'features-ready:customer:visits']]);
+    expect(told).toMatchObject([['customer/1', { ready: true, readyFeatures: ['visits'] }, at(9)]]);
   });
 
   it('is unknown while the root clock does not answer, or has another epoch', async () => {

@@ -2,8 +2,10 @@ import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { model, type PredictionModel } from '../../../src/define/model.ts';
 import { fromRequest } from '../../../src/define/model-input.ts';
+import { groupOf } from '../../../src/features/groups.ts';
 import type { Tensor, Tensors } from '../../../src/inference/tensors.ts';
 import { Failure } from '../../../src/platform/failure.ts';
+import { purchases } from '../../support/catalog/features.ts';
 import {
   DAY_MS,
   described,
@@ -15,6 +17,15 @@ import {
   present,
   regression,
 } from '../../support/models/predicting.ts';
+
+/** Of an answer of the regression for ada: the customer, the group that its features are in, each of them, the model. */
+const TAGS = [
+  'features:customer:ada',
+  `features:customer:${groupOf(purchases)}:ada`,
+  'features-ready:customer:purchases',
+  'features-ready:customer:last_purchase_at',
+  'model:m',
+];
 
 describe('the row', () => {
   it('has the features in order, with the declared defaults for missing or null values', async () => {
@@ -63,7 +74,7 @@ describe('the row', () => {
     const { value, tags, storable, told, watched } = await predicted(regression, {
       features: { purchases_30d: present(3), other: present(9) },
     });
-    expect(tags).toEqual(['features:customer:ada', 'features-ready:customer', 'model:m']);
+    expect(tags).toEqual(TAGS);
     expect(storable).toBe(true);
     expect(value).toEqual({
       key: 'ada',
@@ -159,7 +170,7 @@ describe('the parts that a client asks for', () => {
       },
     });
     expect(Object.keys(Object(Reflect.get(Object(value), 'features')))).toHaveLength(2);
-    expect([tags, storable]).toEqual([['features:customer:ada', 'features-ready:customer', 'model:m'], true]);
+    expect([tags, storable]).toEqual([TAGS, true]);
     const plain = await predicted(regression, { features: FEATURES, run });
     expect(Object.keys(Object(plain.value)).filter((name) => /features|fresh|expl/.test(name))).toEqual([]);
   });

@@ -35,6 +35,13 @@ export interface Candidates<Features = Readonly<Record<string, unknown>>> {
   /** The most popular items, best first: the answer if the model cannot rank. */
   popular(limit: number): { readonly item: string; readonly score: number }[];
   /**
+   * Whether the entity has taken none of the items, as far as its features say. The evaluation of a version tells whether
+   * the model or popularity answers such entities, and `assemble` has to make rows for them to let the model try.
+   *
+   * @param now milliseconds since the Unix epoch.
+   */
+  isNew?(features: Features, now: number): boolean;
+  /**
    * Rows for the given items, or without items for the candidates of this entity. `null` if the features give the model
    * nothing to rank by, so that popularity is the better answer.
    *

@@ -9,6 +9,7 @@ import type { ItemReasons } from '../define/recommending.ts';
 import { DEGRADED_REASONS } from '../inference/degraded.ts';
 import { LINKS } from '../inference/evaluator/sums.ts';
 import { EXPLANATION_METHODS } from '../inference/explain/explanation.ts';
+import { POPULARITY_REASONS } from '../inference/segments.ts';
 import type { AppEnv } from './context.ts';
 import { EntityKey } from './entity-key.ts';
 import { FeatureValue } from './feature-value.ts';
@@ -98,6 +99,13 @@ function rankingAnswer(model: RankingModel): z.ZodObject {
     model: z.object({ name: z.string(), version: z.string().nullable() }),
     predictionId: z.uuid().describe(PREDICTION_ID),
     source: z.enum(['model', 'previous', 'stale', 'popularity', 'fallback']),
+    reason: z
+      .enum(POPULARITY_REASONS)
+      .optional()
+      .describe(
+        'Why popularity answers though the version can be used: the features give the model nothing to rank by, or the ' +
+          "version's evaluation lets popularity answer new, or returning, entities.",
+      ),
     ...(model.exploration === undefined
       ? {}
       : {

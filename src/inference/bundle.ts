@@ -3,6 +3,7 @@ import { DATATYPES } from '../define/datatype.ts';
 import { sha256Hex } from '../platform/digest.ts';
 import { Failure, jsonPointer } from '../platform/failure.ts';
 import { ISOLATE_MEMORY_BYTES, MODEL_MEMORY_BYTES } from '../platform/limits.ts';
+import { SegmentAnswerers } from './segments.ts';
 
 /**
  * The most bytes of a model. While it is loaded, the runtime has it in its memory three times: the file, the parsed
@@ -54,6 +55,9 @@ export const Manifest = z.object({
     .describe(
       'Answers, marked `degraded`, where the graph cannot and the catalog declares `fallback: "shipped"`.',
     ),
+  segments: SegmentAnswerers.optional().describe(
+    'Of a ranking: who ranks the candidates of new and of returning entities.',
+  ),
   metrics: z.record(z.string(), z.unknown()).default({}),
   baseline: z.record(z.string(), z.unknown()).default({}),
   trainedFrom: z.record(z.string(), z.unknown()).default({}),
@@ -124,17 +128,19 @@ export function parseBundle(body: unknown): Bundle {
 }
 
 /** The artifacts and values that identify a version. */
-export type VersionParts = Pick<Manifest, 'model'> & Partial<Pick<Manifest, 'candidates' | 'fallback'>>;
+export type VersionParts = Pick<Manifest, 'model'> &
+  Partial<Pick<Manifest, 'candidates' | 'fallback' | 'segments'>>;
 
 /**
  * The version of a bundle: the first 12 hexadecimal digits of the SHA-256 of the artifacts' digests, followed by the
- * JSON of the fallback if there is one. Equal bundles have equal versions, and publishing one twice changes nothing.
+ * JSON of the fallback if there is one, and of `segments` if the manifest has them. Equal bundles have equal versions, and publishing one twice changes nothing.
  */
-export async function versionOf({ model, candidates, fallback }: VersionParts): Promise<string> {
+export async function versionOf({ model, candidates, fallback, segments }: VersionParts): Promise<string> {
   const parts = [
     model.sha256,
     candidates?.sha256 ?? '',
     fallback === undefined ? '' : JSON.stringify(fallback),
+    segments === undefined ? '' : `segments:${segments.new},${segments.returning}`,
   ];
   return (await sha256Hex(parts.join(''))).slice(0, 12);
 }

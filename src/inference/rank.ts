@@ -7,6 +7,7 @@ import { drawn } from './feedback/sampling.ts';
 import type { Graph } from './graph.ts';
 import type { LoadedRanking } from './loaded-models.ts';
 import { type ObservedRow, SCORE } from './observed-rows.ts';
+import { ANSWERERS_BY_DEFAULT, type PopularityReason, reasonOf, segmentOf } from './segments.ts';
 import { selected, selectionOf, WHOLE } from './selection.ts';
 
 export interface RankedItem {
@@ -38,10 +39,12 @@ export interface Exploring {
 
 export interface Ranking {
   readonly items: readonly RankedItem[];
-  /** `popularity` is not a degradation for an entity whose features give the model nothing to rank by. */
+  /** `popularity` is not a degradation if there is a `reason`. */
   readonly source: Maker | 'popularity' | 'fallback';
   /** The reason why something else than the champion answers. */
   readonly degraded: DegradedReason | undefined;
+  /** Why popularity answers though nothing is degraded. */
+  readonly reason?: PopularityReason;
   /** How many items an explored answer was drawn from; absent for any other. */
   readonly drawnFrom?: number;
 }
@@ -63,14 +66,15 @@ export function popularityRanking(
 
 /**
  * Ranks the given items, or those of the entity's candidates that the declaration admits, best first. Equal scores are
- * ordered by item name. If the graph fails, or a feature is being built from history, popularity ranks the items instead,
+ * ordered by item name. If popularity answers the entity's segment, as the version's evaluation found, or the features give
+ * the model nothing to rank by, the answer has the reason. If the graph fails, or a feature is being built from history, popularity ranks the items instead,
  * and the answer says so.
  *
  * @param isExplained whether the first items get the declared reasons.
  */
 export async function rank(
   definition: RankingModel,
-  { graph, candidates }: LoadedRanking,
+  { manifest, graph, candidates }: LoadedRanking,
   toRank: ToRank,
   isExplained: boolean,
 ): Promise<Ranking> {
@@ -82,8 +86,14 @@ export async function rank(
   );
   if (waiting) return popularity('features_not_ready');
   try {
-    const assembled = candidates.assemble(valuesOf(definition, features, now), items, now);
-    if (assembled === null) return popularity(undefined);
+    const values = valuesOf(definition, features, now);
+    // The evaluation says nothing of lists that a request names.
+    const segment = items === undefined ? segmentOf(candidates, values, now) : undefined;
+    const answerers = manifest.segments ?? ANSWERERS_BY_DEFAULT;
+    if (segment !== undefined && answerers[segment] === 'popularity')
+      return { ...popularity(undefined), reason: reasonOf(segment) };
+    const assembled = candidates.assemble(values, items, now);
+    if (assembled === null) return { ...popularity(undefined), reason: 'nothing_to_rank_by' };
     if (assembled.items.length === 0) return { items: [], source: 'model', degraded: undefined };
     const width = assembled.rows.length / assembled.items.length;
     const scores = await scoresOf(graph, [assembled.items.length, width], assembled.rows);

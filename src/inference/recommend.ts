@@ -42,7 +42,7 @@ export async function recommend(
   const exploring =
     seed === undefined || exploration === undefined ? undefined : { seed, pool: exploration.pool };
   const { ranking, manifest, row, isCurrent } = await rankInTime(definition, { ...asked, exploring }, ports);
-  const { items, source, drawnFrom } = ranking;
+  const { items, source, drawnFrom, reason } = ranking;
   const degraded = ranking.degraded ?? (isCurrent ? undefined : 'model_unverified');
   // Popularity by features that give the model nothing to rank by is made of them; in place of the model it is not.
   const isOfFeatures = source === 'model' || source === 'previous' || ranking.degraded === undefined;
@@ -64,6 +64,7 @@ export async function recommend(
       model: { name: definition.name, version: manifest?.version ?? null },
       predictionId,
       source,
+      ...(reason === undefined ? {} : { reason }),
       ...(drawnFrom === undefined ? {} : { explored: true }),
       ...(degraded === undefined ? {} : { degraded }),
       ...(include.includes('features')

@@ -301,7 +301,7 @@ async function keepCandidates(
   if (bundle.candidates !== undefined) await store.put(artifactKey(sha256), candidates);
 }
 
-function assertFallback(definition: ModelDefinition, { fallback }: Manifest): void {
+function assertFallback(definition: ModelDefinition, { fallback, segments }: Manifest): void {
   if (definition.task === 'ranking') {
     if (fallback !== undefined)
       throw invalid(
@@ -310,6 +310,7 @@ function assertFallback(definition: ModelDefinition, { fallback }: Manifest): vo
       );
     return;
   }
+  if (segments !== undefined) throw invalid('Only a ranking answers by segment.', '/manifest/segments');
   if (fallback === undefined && definition.fallback === 'shipped')
     throw invalid(
       'The catalog declares that each version contains a fallback; the bundle has none.',

@@ -67,9 +67,9 @@ function ranking(changes: Partial<Parameters<typeof model.ranking>[0]> = {}): Mo
       return {
         has: (item) => counts.has(item),
         popular: (limit) => [...counts].slice(0, limit).map(([item, score]) => ({ item, score })),
+        isNew: (features) => (features['rooms'] as readonly ItemCount[]).length === 0,
         assemble: (features, asked, now) => {
           const own = features['rooms'] as readonly ItemCount[];
-          if (asked === undefined && own.length === 0) return null;
           const ranked = asked ?? [...counts.keys()];
           const rows = ranked.flatMap((item) => {
             const found = own.find((one) => one.item === item);
@@ -122,10 +122,13 @@ describe('a training run of a ranking', () => {
     // Every guest has been there before.
     const { new: none, returning } = evaluation?.ranking?.segments ?? {};
     expect(none).toBeNull();
-    expect(returning).toMatchObject({ queries: 4 * GUESTS, model: evaluation?.model });
+    expect(returning).toMatchObject({
+      ...{ queries: 4 * GUESTS, answeredBy: 'model', model: evaluation?.model },
+    });
+    expect(bundle.manifest.segments).toEqual({ new: 'popularity', returning: 'model' });
     expect(returning?.gain?.low).toBeGreaterThan(0);
     expect(bundle.card).toContain('what each took most often, then popularity');
-    expect(bundle.card).toContain(`| returning, this version (${4 * GUESTS} queries) |`);
+    expect(bundle.card).toContain(`| returning, the model (${4 * GUESTS} queries) |`);
     // As of the run, and not as of a moment of its test.
     const popular = JSON.parse(new TextDecoder().decode(bundle.candidates)) as [string, number][];
     expect(popular.reduce((sum, [, count]) => sum + count, 0)).toBe(events.length);

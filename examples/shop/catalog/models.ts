@@ -88,8 +88,8 @@ export const ranker = model.ranking({
         table.popular
           .slice(0, limit)
           .map(({ sku, popularity }) => ({ item: sku, score: popularity / buyers })),
+      isNew: ({ items }) => items.length === 0,
       assemble: (features, items, now) => {
-        if (items === undefined && features.items.length === 0) return null;
         const skus = items ?? candidatesFor(features, table);
         return { items: skus, rows: rankerRows(features, skus, table, now) };
       },

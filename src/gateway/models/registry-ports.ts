@@ -5,6 +5,7 @@ import type { Measurement } from '../../inference/measure.ts';
 import type {
   AliasChange,
   AliasTarget,
+  NamedVersion,
   NewVersion,
   RegisteredVersion,
 } from '../../storage/postgres/model-versions.ts';
@@ -42,5 +43,5 @@ export interface ModelRegistryPorts {
   /** The changes of all aliases of a model, the newest first. */
   readonly history: (model: string, limit: number) => Promise<AliasChange[]>;
   /** What each alias of each model names. */
-  readonly aliases: () => Promise<(AliasChange & { readonly model: string })[]>;
+  readonly aliases: () => Promise<NamedVersion[]>;
 }

@@ -1,6 +1,7 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { ModelDefinition } from '../../define/model.ts';
 import { Manifest } from '../../inference/bundle.ts';
+import { SegmentAnswerers } from '../../inference/segments.ts';
 import { Failure } from '../../platform/failure.ts';
 import type { RegisteredVersion } from '../../storage/postgres/model-versions.ts';
 import { parsed } from '../body.ts';
@@ -13,10 +14,14 @@ import { modelAt } from './admin-models.ts';
 const LIMIT_MAX = 100;
 
 const Limit = z.strictObject({ limit: z.coerce.number().int().min(1).max(LIMIT_MAX).default(20) });
+const Segments = SegmentAnswerers.nullable().openapi({
+  description: 'who answers new and returning entities; null if the evaluation of the version does not say',
+});
 const Named = z.object({
   version: z.string(),
   since: z.string().openapi({ description: 'when the alias was given to the version' }),
   by: z.string().openapi({ description: 'who gave it' }),
+  segments: Segments,
 });
 const Shown = z
   .object({
@@ -39,6 +44,7 @@ const VersionShown = z
     trainedFrom: z.record(z.string(), z.unknown()),
     bytes: z.int().openapi({ description: 'of the graph' }),
     sha256: z.string().openapi({ description: 'of the graph' }),
+    segments: Segments,
   })
   .openapi('ModelVersion');
 const Change = z.object({
@@ -156,7 +162,9 @@ function shown(definition: ModelDefinition, aliases: Aliases): z.output<typeof S
   const named = ALIASES.flatMap((alias) => {
     const found = aliases.find((change) => change.alias === alias);
     if (found === undefined || found.version === null) return [];
-    return [[alias, { version: found.version, since: found.changedAt, by: found.changedBy }] as const];
+    const { version, changedAt: since, changedBy: by } = found;
+    const segments = SegmentAnswerers.nullable().parse(found.segments ?? null);
+    return [[alias, { version, since, by, segments }] as const];
   });
   return {
     name,
@@ -174,10 +182,10 @@ function manifestOf({ manifest }: RegisteredVersion): Manifest {
 
 function versionShown(found: RegisteredVersion): z.output<typeof VersionShown> {
   const { version, registeredAt, registeredBy, retiredAt, measured } = found;
-  const { metrics, trainedFrom, model } = manifestOf(found);
+  const { metrics, trainedFrom, model, segments = null } = manifestOf(found);
   return {
     ...{ version, registeredAt, registeredBy, retiredAt },
     measured: Measured.parse(measured),
-    ...{ metrics, trainedFrom, bytes: model.bytes, sha256: model.sha256 },
+    ...{ metrics, trainedFrom, bytes: model.bytes, sha256: model.sha256, segments },
   };
 }

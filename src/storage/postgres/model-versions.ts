@@ -283,14 +283,19 @@ export async function listAliasChanges(
   return z.array(Alias).parse(rows);
 }
 
+const NamedVersion = Alias.extend({ model: z.string(), segments: z.unknown() });
+/** What an alias of a model names, and the `segments` of that version's manifest; null if it has none. */
+export type NamedVersion = z.output<typeof NamedVersion>;
+
 /** What the aliases of all models name. */
-export async function listAliases(
-  db: NeonHttpDatabase,
-): Promise<(AliasChange & { readonly model: string })[]> {
+export async function listAliases(db: NeonHttpDatabase): Promise<NamedVersion[]> {
   const { rows } = await db.execute(sql`
-    select distinct on (model, alias) model, ${ALIAS_COLUMNS} from ${millrace.modelAliases}
-    order by model, alias, revision desc`);
-  return z.array(Alias.extend({ model: z.string() })).parse(rows);
+    select named.*, v.manifest::jsonb -> 'segments' as segments
+    from (select distinct on (model, alias) model, ${ALIAS_COLUMNS} from ${millrace.modelAliases}
+      order by model, alias, revision desc) named
+    left join ${millrace.modelVersions} v on v.model = named.model and v.version = named.version
+    order by named.model, named.alias`);
+  return z.array(NamedVersion).parse(rows);
 }
 
 /** The versions of a model, the newest first. */

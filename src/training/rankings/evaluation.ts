@@ -1,15 +1,16 @@
 /** Judges a new ranking beside the champion, popularity and repetition, on later queries. */
+import { answererOf, type Segment } from '../../inference/segments.ts';
 import { type Interval, intervalOf, meanOf, type Resampling, within } from '../measures/measure.ts';
 import type { ListFigures } from '../measures/ranking.ts';
 import {
+  answerersOf,
   type Evaluation,
   type Figures,
   resamplesFor,
-  type Segment,
   type SegmentFigures,
   verdictOf,
 } from '../runs/evaluation.ts';
-import type { JudgedLists, JudgedTest } from './judged.ts';
+import { type JudgedLists, type JudgedTest, servedLists } from './judged.ts';
 
 const LEVEL = 0.95;
 
@@ -26,7 +27,10 @@ export interface RankingEvaluating extends Pick<Evaluation, 'dataset' | 'from' |
   readonly champion: { readonly version: string; readonly why: string | null } | null;
 }
 
-/** Computes an evaluation; it yields after each interval, so that a caller can stop between two. */
+/**
+ * Computes an evaluation; it yields after each interval, so that a caller can stop between two. The figures of the model
+ * are of the lists that the version serves, so they depend on who answers each segment.
+ */
 export function* rankingEvaluation({
   test,
   champion,
@@ -39,13 +43,14 @@ export function* rankingEvaluation({
   const find = (values: readonly number[]): Interval | null =>
     intervalOf(meanOf(values), weights, resampling) ?? null;
   const figuresOf = (lists: JudgedLists) => figuresBy(find, lists);
-  const gainOver = ({ figures }: JudgedLists) =>
-    find(test.model.figures.map(({ ndcg }, query) => ndcg - (figures[query]?.ndcg ?? 0)));
   const segments = {
     new: yield* segmentFigures(test, 'new', resampling),
     returning: yield* segmentFigures(test, 'returning', resampling),
   };
-  const model = yield* figuresOf(test.model);
+  const served = servedLists(test, answerersOf({ ranking: { segments } }));
+  const gainOver = ({ figures }: JudgedLists) =>
+    find(served.figures.map(({ ndcg }, query) => ndcg - (figures[query]?.ndcg ?? 0)));
+  const model = yield* figuresOf(served);
   const lists = { popularity: yield* figuresOf(test.popularity), repeats: yield* figuresOf(test.repeats) };
   const ndcg = (figures: Figures) => figures['ndcg_at_10']?.value ?? 0;
   const name: 'repeats' | 'popularity' =
@@ -53,7 +58,7 @@ export function* rankingEvaluation({
   const isCompared = champion !== null && champion.why === null;
   const ofChampion = isCompared ? yield* figuresOf(test.champion) : null;
   const gains = { baseline: gainOver(test[name]), champion: isCompared ? gainOver(test.champion) : null };
-  const coverage = ({ items }: JudgedLists) => items.size / Math.max(1, test.items);
+  const coverage = ({ size }: JudgedLists) => size / Math.max(1, test.items);
   const found = {
     ...described,
     ...{ rows: units.length, entities: 1 + Math.max(...units), resamples, level: LEVEL },
@@ -65,7 +70,7 @@ export function* rankingEvaluation({
       lists,
       coverage: {
         ...{
-          model: coverage(test.model),
+          model: coverage(served),
           popularity: coverage(test.popularity),
           repeats: coverage(test.repeats),
         },
@@ -103,11 +108,11 @@ function* segmentFigures(
   const weights = within(segments, segment, new Float32Array(segments.length).fill(1));
   const find = (values: readonly number[]) => intervalOf(meanOf(values), weights, resampling) ?? null;
   const figuresOf = (lists: JudgedLists) => figuresBy(find, lists);
+  const gain = find(model.figures.map(({ ndcg }, query) => ndcg - (popularity.figures[query]?.ndcg ?? 0)));
   return {
-    queries,
+    ...{ queries, answeredBy: answererOf(segment, { queries, gain }), gain },
     model: yield* figuresOf(model),
     popularity: yield* figuresOf(popularity),
     repeats: yield* figuresOf(repeats),
-    gain: find(model.figures.map(({ ndcg }, query) => ndcg - (popularity.figures[query]?.ndcg ?? 0))),
   };
 }

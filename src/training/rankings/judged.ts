@@ -2,9 +2,9 @@
 import type { Candidates } from '../../define/candidates.ts';
 import type { Session } from '../../inference/graph.ts';
 import { parseCandidates } from '../../inference/registry.ts';
+import { SEGMENTS, type Segment, type SegmentAnswerers, segmentOf } from '../../inference/segments.ts';
 import { judgeList, type ListFigures } from '../measures/ranking.ts';
 import { TrainingRefused } from '../refusal.ts';
-import type { Segment } from '../runs/evaluation.ts';
 import type { Pieces, Shown } from '../runs/pieces.ts';
 import type { Repeats } from './candidates.ts';
 import { LIST_LENGTH, modelList, popularList, repeatList, type Scorer, scorerOf } from './lists.ts';
@@ -20,15 +20,38 @@ const SHOWN_MAX = 20_000;
 /** The lists of one ranker, judged. */
 export class JudgedLists {
   readonly figures: ListFigures[] = [];
-  readonly items = new Set<string>();
+  /** What the lists of each segment had. */
+  readonly items: Readonly<Record<Segment, Set<string>>> = { new: new Set(), returning: new Set() };
 
-  add(list: readonly string[], taken: ReadonlySet<string>): void {
+  add(list: readonly string[], taken: ReadonlySet<string>, segment: Segment): void {
     this.figures.push(judgeList(list, taken, LIST_LENGTH));
-    for (const item of list.slice(0, LIST_LENGTH)) this.items.add(item);
+    for (const item of list.slice(0, LIST_LENGTH)) this.items[segment].add(item);
+  }
+
+  /** The items of all lists. */
+  get size(): number {
+    return new Set(SEGMENTS.flatMap((segment) => [...this.items[segment]])).size;
   }
 }
 
+/** The lists as they are served: those of the model or of popularity, by the query's segment. */
+export function servedLists(
+  { model, popularity, segments }: Pick<JudgedTest, 'model' | 'popularity' | 'segments'>,
+  answerers: SegmentAnswerers,
+): JudgedLists {
+  const by = { model, popularity };
+  const served = new JudgedLists();
+  for (const [query, segment] of segments.entries()) {
+    const figures = by[answerers[segment]].figures[query];
+    if (figures !== undefined) served.figures.push(figures);
+  }
+  for (const segment of SEGMENTS)
+    for (const item of by[answerers[segment]].items[segment]) served.items[segment].add(item);
+  return served;
+}
+
 export interface JudgedTest {
+  /** The lists of the model, whoever answers a segment. */
   readonly model: JudgedLists;
   readonly popularity: JudgedLists;
   readonly repeats: JudgedLists;
@@ -43,12 +66,13 @@ export interface JudgedTest {
   readonly offered: readonly number[];
   /** The most candidates of a moment that were popular at all. */
   readonly items: number;
-  readonly shown: Shown;
+  readonly shown: ShownRows;
 }
 
 /** A version that answers beside the new one. */
 export interface RankingOpponent {
   readonly score: Scorer;
+  readonly answerers: SegmentAnswerers;
   /** Its own candidates; undefined if those of the query's moment stand in. */
   readonly candidates: Candidates | undefined;
 }
@@ -73,15 +97,15 @@ export async function* judgedTest(
   yield* posedQueries(work, ['test'], (query) => {
     const { candidates, taken, key, moment } = query;
     const own = modelList(query, candidates, score);
+    const segment =
+      segmentOf(candidates, query.features, query.at) ?? (own.first === undefined ? 'new' : 'returning');
+    segments.push(segment);
     if (own.first === undefined) withoutRows += 1;
-    else shown.add(own.first);
-    lists.model.add(own.items, taken);
-    lists.popularity.add(popularList(candidates), taken);
-    const before = repeats.get(moment)?.[key];
-    segments.push(before === undefined ? 'new' : 'returning');
-    lists.repeats.add(repeatList(before ?? [], candidates), taken);
-    if (opponent !== undefined)
-      champion.add(modelList(query, opponent.candidates ?? candidates, opponent.score).items, taken);
+    else shown.add(own.first, segment);
+    lists.model.add(own.items, taken, segment);
+    lists.popularity.add(popularList(candidates), taken, segment);
+    lists.repeats.add(repeatList(repeats.get(moment)?.[key] ?? [], candidates), taken, segment);
+    if (opponent !== undefined) champion.add(opponentList(query, opponent, segment), taken, segment);
     offered.push(offeredShare(query));
     items = Math.max(items, candidates.popular(Number.POSITIVE_INFINITY).length);
     const unit = entities.get(key) ?? entities.size;
@@ -90,11 +114,27 @@ export async function* judgedTest(
   });
   if (units.length === 0)
     throw new TrainingRefused('too_few_rows', 'The test has no query: ask for a longer history.');
-  const bytes = await work.ports.kept.get(work.run.id, 'candidates');
+  return { ...lists, champion, units, segments, withoutRows, offered, items, shown };
+}
+
+/** A test's rows that the version ranks when it serves, and its candidates. */
+export async function shownOf(
+  { definition, ports, run }: RankingWork,
+  rows: ShownRows,
+  answerers: SegmentAnswerers,
+): Promise<Shown> {
+  const bytes = await ports.kept.get(run.id, 'candidates');
   if (bytes === undefined) throw new TrainingRefused('invalid_checkpoint', 'The candidates are gone.');
   // They have to be readable before a version is made of them.
   parseCandidates(definition, bytes);
-  return { ...lists, champion, units, segments, withoutRows, offered, items, shown: shown.finish(bytes) };
+  return rows.finish(bytes, answerers);
+}
+
+function opponentList(query: PosedQuery, opponent: RankingOpponent, segment: Segment): readonly string[] {
+  const candidates = opponent.candidates ?? query.candidates;
+  return opponent.answerers[segment] === 'popularity'
+    ? popularList(candidates)
+    : modelList(query, candidates, opponent.score).items;
 }
 
 function offeredShare({ candidates, features, at, taken }: PosedQuery): number {
@@ -105,26 +145,29 @@ function offeredShare({ candidates, features, at, taken }: PosedQuery): number {
 }
 
 /** The first rows of lists, as columns. */
-class ShownRows {
+export class ShownRows {
   readonly #width: number;
-  readonly #rows: Float32Array[] = [];
-  readonly #scores: number[] = [];
+  readonly #rows: { readonly values: Float32Array; readonly score: number; readonly segment: Segment }[] = [];
 
   constructor(width: number) {
     this.#width = width;
   }
 
-  add({ values, score }: { readonly values: Float32Array; readonly score: number }): void {
-    if (this.#rows.length >= SHOWN_MAX) return;
-    this.#rows.push(values);
-    this.#scores.push(score);
+  add({ values, score }: { readonly values: Float32Array; readonly score: number }, segment: Segment): void {
+    if (this.#rows.length < SHOWN_MAX) this.#rows.push({ values, score, segment });
   }
 
-  finish(candidates: Uint8Array<ArrayBuffer>): Shown {
+  /**
+   * Leaves out the rows of segments that popularity answers, because the watch of drift sees none of them. Golden rows are
+   * needed in any case, so all rows are shown if the model answers none.
+   */
+  finish(candidates: Uint8Array<ArrayBuffer>, answerers: SegmentAnswerers): Shown {
+    const ranked = this.#rows.filter(({ segment }) => answerers[segment] === 'model');
+    const rows = ranked.length === 0 ? this.#rows : ranked;
     const columns = Array.from({ length: this.#width }, (_, at) =>
-      Float32Array.from(this.#rows, (row) => row[at] ?? 0),
+      Float32Array.from(rows, ({ values }) => values[at] ?? 0),
     );
-    const answers = Float32Array.from(this.#scores);
+    const answers = Float32Array.from(rows, ({ score }) => score);
     const set = {
       columns,
       labels: new Float32Array(answers.length),

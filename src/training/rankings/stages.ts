@@ -2,11 +2,13 @@
 import type { Candidates } from '../../define/candidates.ts';
 import type { Manifest } from '../../inference/bundle.ts';
 import { parseCandidates } from '../../inference/registry.ts';
+import { ANSWERERS_BY_DEFAULT } from '../../inference/segments.ts';
+import { answerersOf } from '../runs/evaluation.ts';
 import type { Pieces, Shown, StageWork } from '../runs/pieces.ts';
 import type { LoadedVersion } from '../runs/ports.ts';
 import { candidatePieces } from './candidates.ts';
 import { rankingEvaluation } from './evaluation.ts';
-import { judgedTest, type RankingOpponent } from './judged.ts';
+import { judgedTest, type RankingOpponent, shownOf } from './judged.ts';
 import { scorerOf } from './lists.ts';
 import { lessonPieces } from './rows.ts';
 import type { RankingWork } from './work.ts';
@@ -50,7 +52,10 @@ async function* judgePieces(
     });
     for (let done = 1; ; done += 1) {
       const step = evaluating.next();
-      if (step.done === true) return { evaluation: step.value, shown: test.shown };
+      if (step.done === true) {
+        const evaluation = step.value;
+        return { evaluation, shown: await shownOf(work, test.shown, answerersOf(evaluation)) };
+      }
       yield { progress: { done, of: 0 } };
     }
   } finally {
@@ -61,7 +66,8 @@ async function* judgePieces(
 async function* showPieces(work: RankingWork, model: Uint8Array<ArrayBuffer>): Pieces<Shown> {
   const session = await work.ports.load(model);
   try {
-    return (yield* judgedTest(work, session, undefined)).shown;
+    const { shown } = yield* judgedTest(work, session, undefined);
+    return await shownOf(work, shown, answerersOf(work.run.evaluation ?? {}));
   } finally {
     session.release();
   }
@@ -76,7 +82,14 @@ async function opponentOf(
   champion: Manifest,
   load: (bytes: Uint8Array<ArrayBuffer>) => Promise<LoadedVersion>,
 ): Promise<RankingOpponent | string> {
-  const { inputs, outputs, model, candidates, trainedFrom } = champion;
+  const {
+    inputs,
+    outputs,
+    model,
+    candidates,
+    trainedFrom,
+    segments: answerers = ANSWERERS_BY_DEFAULT,
+  } = champion;
   const [input, ...otherInputs] = inputs;
   const [output, ...otherOutputs] = outputs;
   if (input === undefined || output === undefined || otherInputs.length + otherOutputs.length > 0)
@@ -89,9 +102,9 @@ async function opponentOf(
   const score = scorerOf(session, input.name, output.name);
   const firstTest = Math.min(...moments.filter(({ split }) => split === 'test').map(({ at }) => at));
   const madeAt = Date.parse(String(trainedFrom['asOf'] ?? ''));
-  if (candidates === undefined || !(madeAt <= firstTest)) return { score, candidates: undefined };
+  if (candidates === undefined || !(madeAt <= firstTest)) return { score, answerers, candidates: undefined };
   const own = await ports.registry.artifact(candidates.sha256);
-  return { score, candidates: own && parsedOrNone(own) };
+  return { score, answerers, candidates: own && parsedOrNone(own) };
 
   function parsedOrNone(artifact: Uint8Array<ArrayBuffer>): Candidates | undefined {
     try {

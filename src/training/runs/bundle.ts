@@ -2,7 +2,7 @@
 import type { ModelDefinition } from '../../define/model.ts';
 import { type Bundle, Manifest, versionOf } from '../../inference/bundle.ts';
 import { sha256Hex } from '../../platform/digest.ts';
-import type { Evaluation } from './evaluation.ts';
+import { answerersOf, type Evaluation } from './evaluation.ts';
 import type { Shown } from './pieces.ts';
 import type { TrainingRun } from './run.ts';
 import type { WrittenGraph } from './stages.ts';
@@ -47,6 +47,7 @@ export async function bundleOf(parts: BundleParts): Promise<Bundle> {
   const artifacts = {
     model: await artifactOf(model),
     ...(candidates === undefined ? {} : { candidates: await artifactOf(candidates) }),
+    ...(evaluation.ranking === undefined ? {} : { segments: answerersOf(evaluation) }),
   };
   const manifest = Manifest.parse({
     ...{ name: definition.name, version: await versionOf(artifacts), ...artifacts },
@@ -133,19 +134,32 @@ function segmentLines({ segments }: NonNullable<Evaluation['ranking']>, names: r
     const row = (who: string, figures: Evaluation['model']) =>
       `| ${segment}, ${who} | ${names.map((name) => textOf(figures[name] ?? null)).join(' | ')} |`;
     return [
-      row(`this version (${found.queries} queries)`, found.model),
+      row(`the model (${found.queries} queries)`, found.model),
       row('popularity', found.popularity),
       row('repeats', found.repeats),
     ];
   });
   return [
-    'By whether the entity had taken a candidate before:',
+    'By whether the entity had taken anything before. The lists of the model and of popularity are judged, and one of them serves: the one that the interval of the gain says is better, else popularity for new entities and the model for returning ones.',
+    '',
+    ...(['new', 'returning'] as const).flatMap((segment) => {
+      const found = segments[segment];
+      if (found?.answeredBy === undefined) return [];
+      const by = found.answeredBy === 'model' ? 'the model' : 'popularity';
+      return [
+        `- ${capital(segment)} entities are answered by ${by}. Gain over popularity: ${textOf(found.gain)}.`,
+      ];
+    }),
     '',
     `| | ${names.join(' | ')} |`,
     `| --- |${names.map(() => ' --- |').join('')}`,
     ...rows,
     '',
   ];
+}
+
+function capital(word: string): string {
+  return word.slice(0, 1).toUpperCase() + word.slice(1);
 }
 
 function textOf(found: Evaluation['gains']['baseline']): string {

@@ -1,5 +1,11 @@
 /** Judges a new model beside the champion and a baseline, on rows that none of them has learned from. */
 import * as z from 'zod';
+import {
+  ANSWERERS_BY_DEFAULT,
+  type Answerer,
+  type Segment,
+  type SegmentAnswerers,
+} from '../../inference/segments.ts';
 import type { TrainingTask } from '../columns.ts';
 import { type Interval, intervalOf, type Measure, meanOf, type Resampling } from '../measures/measure.ts';
 import { maeOf, rmseOf } from '../measures/number.ts';
@@ -18,13 +24,12 @@ const Figures = z.record(z.string(), Range.nullable());
 export type Figures = z.output<typeof Figures>;
 
 const Share = z.number().min(0).max(1);
-/** The queries of entities that had taken no candidate before (`new`), or had (`returning`). */
-export const SEGMENTS = ['new', 'returning'] as const;
-export type Segment = (typeof SEGMENTS)[number];
-
 /** How the lists of a segment's queries were. */
 const SegmentFigures = z.strictObject({
   queries: z.int(),
+  /** Who answers the segment when the version serves; absent in evaluations of earlier releases. */
+  answeredBy: z.enum(['model', 'popularity']).optional(),
+  /** Of the model, whoever answers. */
   model: Figures,
   popularity: Figures,
   repeats: Figures,
@@ -46,7 +51,7 @@ const Ranked = z.strictObject({
   candidateRecall: Share,
   /** Queries for which popularity answered, because the features gave the model nothing to rank by. */
   withoutRows: z.int(),
-  /** Null without queries of the segment; absent in evaluations of earlier releases. */
+  /** By what the features say of the entity. Null without queries of the segment; absent in evaluations of earlier releases. */
   segments: z
     .strictObject({ new: SegmentFigures.nullable(), returning: SegmentFigures.nullable() })
     .optional(),
@@ -87,6 +92,17 @@ export const Evaluation = z.strictObject({
   verdict: z.enum(['better', 'not_better']),
 });
 export type Evaluation = z.output<typeof Evaluation>;
+
+/** Who answers each segment, as an evaluation found. */
+export function answerersOf({
+  ranking,
+}: {
+  readonly ranking?: Pick<z.output<typeof Ranked>, 'segments'> | undefined;
+}): SegmentAnswerers {
+  const of = (segment: Segment): Answerer =>
+    ranking?.segments?.[segment]?.answeredBy ?? ANSWERERS_BY_DEFAULT[segment];
+  return { new: of('new'), returning: of('returning') };
+}
 
 /** Better is what beats the baseline, and the champion if that can be compared, by intervals without 0. */
 export function verdictOf({

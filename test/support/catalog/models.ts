@@ -47,8 +47,8 @@ export const ranker = model.ranking({
     return {
       has: (item) => buyers.has(item),
       popular: (limit) => popular.slice(0, limit).map((row) => ({ item: row.sku, score: row.buyers })),
+      isNew: ({ items }) => items.length === 0,
       assemble: ({ purchases: lines, items }, wanted) => {
-        if (wanted === undefined && items.length === 0) return null;
         const bought = new Map(items.map(({ item, count }) => [item, count]));
         const candidates = wanted ?? [...new Set([...bought.keys(), ...buyers.keys()])];
         const rows = candidates.flatMap((item) => [lines, bought.get(item) ?? 0, buyers.get(item) ?? 0]);

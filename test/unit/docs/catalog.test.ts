@@ -130,7 +130,7 @@ describe(PAGE, () => {
     const features = { titles: { value: borrowed, status: 'PRESENT', eventAt: now } } as const;
     const { items } = await rank(
       definition,
-      Object({ graph, candidates }),
+      Object({ manifest: {}, graph, candidates }),
       { items: undefined, limit: 10, features, now },
       true,
     );

@@ -1,11 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import type { Candidates } from '../../../src/define/candidates.ts';
+import {
+  ANSWERERS_BY_DEFAULT,
+  type Segment,
+  type SegmentAnswerers,
+} from '../../../src/inference/segments.ts';
 import { rankingEvaluation } from '../../../src/training/rankings/evaluation.ts';
 import { ItemHistory } from '../../../src/training/rankings/item-history.ts';
-import { JudgedLists } from '../../../src/training/rankings/judged.ts';
+import { JudgedLists, ShownRows } from '../../../src/training/rankings/judged.ts';
 import { modelList, repeatList } from '../../../src/training/rankings/lists.ts';
 import { rankingFrom, rankingMoments } from '../../../src/training/rankings/moments.ts';
 import { sampledItems } from '../../../src/training/rankings/rows.ts';
+import { answerersOf } from '../../../src/training/runs/evaluation.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -125,33 +131,45 @@ it('looks at the newest moments of each part', () => {
 });
 
 describe('the figures of segments', () => {
-  const lists = (ndcgs: readonly number[]): JudgedLists => {
+  const lists = (ndcgs: readonly number[], segments: readonly Segment[], item: string): JudgedLists => {
     const judged = new JudgedLists();
-    for (const ndcg of ndcgs)
+    for (const [query, ndcg] of ndcgs.entries()) {
       judged.figures.push({ ndcg, hit: ndcg > 0 ? 1 : 0, reciprocalRank: 0, recall: 0 });
+      judged.items[segments[query] ?? 'new'].add(`${item} ${segments[query]}`);
+    }
     return judged;
   };
-  const evaluated = (segments: readonly ('new' | 'returning')[], model: readonly number[]) => {
+  const evaluated = (segments: readonly Segment[], model: readonly number[], popularity = 0.5) => {
     const test = {
-      ...{ model: lists(model), popularity: lists(model.map(() => 0.5)), repeats: lists(model.map(() => 0)) },
-      ...{ champion: lists([]), units: model.map((_, query) => query), segments, withoutRows: 0 },
-      ...{ offered: model.map(() => 1), items: 10, shown: {} as never },
+      model: lists(model, segments, 'model'),
+      popularity: lists(
+        model.map(() => popularity),
+        segments,
+        'popular',
+      ),
+      repeats: lists(
+        model.map(() => 0),
+        segments,
+        'own',
+      ),
+      ...{ champion: new JudgedLists(), units: model.map((_, query) => query), segments, withoutRows: 0 },
+      ...{ offered: model.map(() => 1), items: 4, shown: new ShownRows(1) },
     };
     const described = { dataset: { id: 'd', digest: 'e' }, from: '', to: '', seed: 1, champion: null };
     const steps = rankingEvaluation({ ...described, test });
     for (;;) {
       const step = steps.next();
-      if (step.done === true) return step.value.ranking?.segments;
+      if (step.done === true) return step.value;
     }
   };
+  // 40 queries of new entities, 80 of returning ones.
+  const segments = Array.from({ length: 120 }, (_, at): Segment => (at % 3 === 0 ? 'new' : 'returning'));
+  const ndcgs = (ofNew: number, ofReturning: number) =>
+    segments.map((of, at) => (of === 'new' ? ofNew : ofReturning) + (at % 2) / 100);
 
   it('are of the queries of the segment alone, each with an interval', () => {
-    const segments = Array.from({ length: 60 }, (_, at) => (at % 3 === 0 ? ('new' as const) : 'returning'));
-    const found = evaluated(
-      segments,
-      segments.map((of, at) => (of === 'new' ? 0.3 : 0.8) + (at % 2) / 100),
-    );
-    expect(found?.new?.queries).toBe(20);
+    const found = evaluated(segments, ndcgs(0.3, 0.8)).ranking?.segments;
+    expect(found?.new?.queries).toBe(40);
     expect(found?.new?.model['ndcg_at_10']?.value).toBeCloseTo(0.305, 9);
     expect(found?.returning?.model['ndcg_at_10']?.value).toBeCloseTo(0.805, 9);
     // Worse than popularity for the new ones, better for the others.
@@ -160,6 +178,52 @@ describe('the figures of segments', () => {
   });
 
   it('are none of a segment without queries', () => {
-    expect(evaluated(['new', 'new'], [0.2, 0.4])).toMatchObject({ new: { queries: 2 }, returning: null });
+    expect(evaluated(['new', 'new'], [0.2, 0.4]).ranking?.segments).toMatchObject({
+      new: { queries: 2 },
+      returning: null,
+    });
   });
+
+  it.each([
+    ['popularity answers new entities', 0.3, 0.8, { new: 'popularity', returning: 'model' }],
+    ['the model answers all', 0.7, 0.8, { new: 'model', returning: 'model' }],
+    ['popularity answers returning entities', 0.7, 0.4, { new: 'model', returning: 'popularity' }],
+  ] as const)('decide who answers, and the lists that serve are judged: %s', (_, ofNew, ofReturning, by) => {
+    const evaluation = evaluated(segments, ndcgs(ofNew, ofReturning));
+    expect(answerersOf(evaluation)).toEqual(by);
+    const served = (40 * Math.max(ofNew, 0.5) + 80 * Math.max(ofReturning, 0.5)) / 120;
+    expect(evaluation.model['ndcg_at_10']?.value).toBeCloseTo(
+      served + (0.005 * ((by.new === 'model' ? 40 : 0) + (by.returning === 'model' ? 80 : 0))) / 120,
+      9,
+    );
+    expect(evaluation.ranking?.coverage).toEqual({ model: 0.5, popularity: 0.5, repeats: 0.5 });
+    expect(evaluation.verdict).toBe('better');
+  });
+
+  it('are not better if popularity answers all', () => {
+    const evaluation = evaluated(segments, ndcgs(0.3, 0.4));
+    expect([answerersOf(evaluation), evaluation.verdict]).toEqual([
+      { new: 'popularity', returning: 'popularity' },
+      'not_better',
+    ]);
+    expect(evaluation.gains.baseline).toEqual({ value: 0, low: 0, high: 0 });
+  });
+
+  it('leave the defaults where they do not decide, or an earlier release made them', () => {
+    expect(answerersOf(evaluated(['new', 'returning'], [0.9, 0.1]))).toEqual(ANSWERERS_BY_DEFAULT);
+    expect(answerersOf({})).toEqual(ANSWERERS_BY_DEFAULT);
+  });
+});
+
+it('shows the rows of segments that the model answers, because the watch of drift sees no others', () => {
+  const rows = new ShownRows(1);
+  rows.add({ values: Float32Array.of(1), score: 0.1 }, 'new');
+  rows.add({ values: Float32Array.of(2), score: 0.2 }, 'returning');
+  const of = (answerers: SegmentAnswerers) => [
+    ...(rows.finish(Uint8Array.of(), answerers).set.columns[0] ?? []),
+  ];
+  expect(of({ new: 'popularity', returning: 'model' })).toEqual([2]);
+  expect(of({ new: 'model', returning: 'popularity' })).toEqual([1]);
+  expect(of({ new: 'model', returning: 'model' })).toEqual([1, 2]);
+  expect(of({ new: 'popularity', returning: 'popularity' })).toEqual([1, 2]);
 });

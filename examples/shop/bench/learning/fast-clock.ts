@@ -82,6 +82,7 @@ export const fastRanker: RankingModel = {
     const origin = Number(Reflect.get(Object(json), 'asOf'));
     return {
       ...candidates,
+      isNew: (features) => (features['items'] as readonly ItemCount[]).length === 0,
       assemble: (features, items, now) => {
         const own = (features['items'] as readonly ItemCount[]).map(({ lastAt, ...item }) => ({
           ...item,

@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import * as z from 'zod';
+import { type Manifest, versionOf } from '../../../../src/inference/bundle.ts';
+import type { SegmentAnswerers } from '../../../../src/inference/segments.ts';
 import { shapleyByOrders } from '../../../../test/support/explain/permutations.ts';
 import { examplesOf } from '../../../../test/support/gateway/catalog-examples.ts';
 import { eventually, type Stack, startStack } from '../../../../test/support/node/stack.ts';
@@ -49,14 +51,23 @@ afterAll(() => stack[Symbol.asyncDispose]());
 const send = (method: string, path: string, json: object, contentType = 'application/json') =>
   stack.caller.ask(method, path, { json, contentType });
 
-it('publishes the trained bundle, whose golden rows the worker reproduces', async () => {
+const shipped: Manifest = JSON.parse(read('manifest.json').toString('utf8'));
+
+/** Publishes the shipped graph; the version depends on who answers which customers. */
+async function publish(segments?: SegmentAnswerers): Promise<Manifest> {
+  const version = segments && (await versionOf({ ...shipped, segments }));
+  const manifest = { ...shipped, ...(version === undefined ? {} : { version, segments }) };
+  const body = { manifest, golden, model: read('model.onnx').toString('base64') };
   const published = await send('PUT', '/v1/admin/models/ranker/champion', {
-    manifest: JSON.parse(read('manifest.json').toString('utf8')),
-    golden,
-    model: read('model.onnx').toString('base64'),
+    ...body,
     candidates: read('candidates.json').toString('base64'),
   });
   expect(published.status).toBe(201);
+  return manifest;
+}
+
+it('publishes the trained bundle, whose golden rows the worker reproduces', async () => {
+  await publish();
   const rows = golden.inputs.features;
   const width = rows[0]?.length ?? 0;
   const tensor = { name: 'features', datatype: 'FP32', shape: [rows.length, width], data: rows.flat() };
@@ -71,11 +82,11 @@ it('recommends popular products to an unknown customer, and uses the model after
   const path = '/v1/customers/alice/recommendations';
   const recommended = async () => {
     const { text } = await stack.caller.ask('GET', path, { consistency: 'strong' });
-    return JSON.parse(text) as { source: string; items: Recommended[] };
+    return JSON.parse(text) as { source: string; reason?: string; items: Recommended[] };
   };
   const stranger = await recommended();
   const popular = candidates.popular.map(({ sku }) => sku);
-  expect(stranger.source).toBe('popularity');
+  expect([stranger.source, stranger.reason]).toEqual(['popularity', 'new_entity']);
   expect(stranger.items.map(({ item }) => item)).toEqual(popular.slice(0, stranger.items.length));
   const event = {
     ...{ specversion: '1.0', id: '1', source: '/shop', type: 'shop.purchase.v1' },
@@ -158,6 +169,41 @@ async function expectReasons({
       expect(given[at]?.contribution).toBeCloseTo(contribution, 5);
   }
 }
+
+it('lets whoever the version names answer new and returning customers, and says why', async () => {
+  const answered = async (customer: string) => {
+    const path = `/v1/customers/${customer}/recommendations`;
+    const { json } = await stack.caller.ask('GET', path, { consistency: 'strong' });
+    return [json['source'], json['reason'], (json['items'] as unknown[]).length > 0];
+  };
+  const named = async () => {
+    const { json: listed } = await stack.caller.ask('GET', '/v1/models');
+    const { json: shown } = await stack.caller.ask('GET', '/v1/models/ranker');
+    const models = listed['models'] as { name: string; aliases: { champion: { segments: unknown } } }[];
+    const versions = shown['versions'] as { version: string; segments: unknown }[];
+    const champion = models.find(({ name }) => name === 'ranker')?.aliases.champion.segments;
+    return { champion, versions: versions.map(({ segments }) => segments) };
+  };
+  expect(await answered('stranger')).toEqual(['popularity', 'new_entity', true]);
+  expect(await answered('alice')).toEqual(['model', undefined, true]);
+  expect(await named()).toEqual({ champion: null, versions: [null] });
+
+  const other = { new: 'model', returning: 'popularity' } as const;
+  const { version } = await publish(other);
+  expect(version).not.toBe(shipped.version);
+  // Nobody gets what the version before has answered.
+  expect(await answered('stranger')).toEqual(['model', undefined, true]);
+  expect(await answered('alice')).toEqual(['popularity', 'returning_entity', true]);
+  expect(await named()).toEqual({ champion: other, versions: [other, null] });
+
+  const claimed = { ...shipped, segments: other };
+  const refused = await send('POST', '/v1/admin/models/ranker/versions', {
+    ...{ manifest: claimed, golden, model: read('model.onnx').toString('base64') },
+  });
+  expect([refused.status, refused.json['pointer']]).toEqual([422, '/manifest/version']);
+  await publish({ new: 'popularity', returning: 'model' });
+  expect(await answered('stranger')).toEqual(['popularity', 'new_entity', true]);
+});
 
 it('a key with the claim of a customer reads the rows of that customer alone', async () => {
   const made = await send('POST', '/v1/admin/keys', {

@@ -77,7 +77,10 @@ describe('the bundle', () => {
     const { model, candidates } = artifacts();
     expect(manifest.model).toEqual({ sha256: digest(model), bytes: model.length });
     expect(manifest.candidates?.sha256).toBe(digest(candidates));
-    expect(manifest.version).toBe(digest(digest(model) + digest(candidates)).slice(0, 12));
+    const { new: ofNew, returning } = manifest.segments ?? {};
+    expect([ofNew, returning]).toEqual(['popularity', 'model']);
+    const version = digest(`${digest(model)}${digest(candidates)}segments:${ofNew},${returning}`);
+    expect(manifest.version).toBe(version.slice(0, 12));
     expect(manifest.inputs).toEqual([
       { name: 'features', datatype: 'FP32', shape: [-1, RANKER_WIDTH], columns: [...RANKER_COLUMNS] },
     ]);

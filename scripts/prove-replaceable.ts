@@ -91,7 +91,8 @@ function testsOf(tests: string, instead: string): Step[] {
 function endToEnd(tests: string): Step[] {
   const folder = `${tests}/e2e`;
   if (!existsSync(folder)) return [];
-  return [{ name: folder, command: ['npx', 'vitest', 'run', '--project', 'e2e', folder] }];
+  const projects = ['e2e', ...(IS_PART ? [] : ['e2e-long'])].flatMap((name) => ['--project', name]);
+  return [{ name: folder, command: ['npx', 'vitest', 'run', '--passWithNoTests', ...projects, folder] }];
 }
 
 /** Copies the files that git knows or would add, but for one folder, with the dependencies. */

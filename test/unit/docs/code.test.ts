@@ -18,7 +18,7 @@ const OTHERS: Readonly<Record<string, string>> = {
   'docs/operations.md yaml': 'configures Prometheus',
   'README.md ': 'a drawing',
   'docs/pipeline.md ': 'lines of the live feed',
-  'docs/tracing.md ': 'a tree of spans: test/e2e/tracing.test.ts has its paths',
+  'docs/tracing.md ': 'a tree of spans: test/e2e/tracing.long.test.ts has its paths',
   'docs/alerts.md text': 'configures targets: test/unit/operations/alerts/notices.test.ts parses such ones',
   'docs/logs.md text':
     'a line of the log: test/e2e/logs.long.test.ts and test/unit/platform/logger.test.ts have its fields',

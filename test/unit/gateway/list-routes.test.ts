@@ -22,6 +22,7 @@ import {
 } from '../../../src/storage/postgres/quarantine.ts';
 import { FIXTURE } from '../../support/node/fixture.ts';
 import { memoryDatabase } from '../../support/node/memory-database.ts';
+import { runsOf } from '../../support/node/part.ts';
 import { unlimited } from '../../support/node/unlimited.ts';
 
 /** Pages of every route that lists rows, read while others insert and delete rows. */
@@ -393,7 +394,7 @@ describe.each(LISTS)('the pages of $route', (list) => {
         );
         expect(seen).toHaveLength(new Set(seen).size);
       }),
-      { numRuns: 15, seed: 13 },
+      { numRuns: runsOf(16), seed: 13 },
     );
   });
 });

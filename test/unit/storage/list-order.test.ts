@@ -15,6 +15,7 @@ import type {
 import { connect } from '../../../src/storage/postgres/connect.ts';
 import { insertTags } from '../../../src/storage/postgres/list-tags.ts';
 import { memoryDatabase } from '../../support/node/memory-database.ts';
+import { runsOf } from '../../support/node/part.ts';
 import { anyMeasure, CREATE_MEASURES, type Measure, measures } from './list-order-table.ts';
 
 const MIGRATIONS = join(import.meta.dirname, '../../support/catalog/migrations');
@@ -57,7 +58,7 @@ const each = columns.flatMap((column) => [
 ]);
 const several = fc
   .sample(fc.array(fc.tuple(fc.constantFrom(...columns), fc.boolean()), { minLength: 2, maxLength: 4 }), {
-    numRuns: 16,
+    numRuns: runsOf(16),
     seed: 11,
   })
   .map((chosen) => [...new Map(chosen.map(([column, down]) => [column, directed(column, down)])).values()])

@@ -12,8 +12,10 @@ import {
 } from '../../src/operations/alerts/silences.ts';
 import { type StreamAges, streamCounts } from '../../src/operations/alerts/stream-checks.ts';
 import type { Target } from '../../src/operations/alerts/targets.ts';
+import { newWarnings, warningsIn } from '../../src/operations/alerts/warnings.ts';
 import {
   type AlertsReport,
+  type ObjectiveStatus,
   objectiveStatus,
   stepWatch,
   type WatchRules,
@@ -100,10 +102,10 @@ export class Alerts extends DurableObject {
 
   async report(): Promise<AlertsReport> {
     const { minute, isCounted, alerts } = this.#state;
-    const { measured, minuteMs } = this.#ports.rules;
+    const { minuteMs } = this.#ports.rules;
     return {
       ...{ evaluatedMs: minute * minuteMs, isCounted, alerts: Object.values(alerts) },
-      objectives: measured.map(({ objective }) => objectiveStatus(objective, this.#history, minute)),
+      objectives: this.#objectives(minute),
       regressions: this.#regressions(),
       targets: this.#deliveries.status(this.#targets()),
       deploys: this.#store.deploys().filter(({ atMs }) => atMs > 0),
@@ -209,16 +211,32 @@ export class Alerts extends DurableObject {
     const { state, events, counts } = stepWatch(this.#state, this.#history, rules, step);
     this.ctx.storage.transactionSync(() => {
       this.#store.save(state, this.#history, counts);
-      if (read !== undefined) this.#spending.note(read, minute);
+      const isQuarter = read !== undefined && this.#spending.note(read, minute);
       this.#noteDeploy();
       const reactions = this.#reactions(minute);
       for (const event of events) reactions.alert(event);
       reactions.effects(before, state.alerts);
+      if (isQuarter) this.#warn(reactions, minute);
     });
     this.#state = state;
     for (const event of events) logEvent(event);
     await this.#records.write(record);
     await readChanges(this.#incidents, changes, now());
+  }
+
+  /** Each quarter of an hour, for which new values are known. */
+  #warn(reactions: Reactions, minute: number): void {
+    const found = warningsIn(this.#objectives(minute), this.#regressions());
+    const before = this.#store.toldWarnings();
+    const { fresh, told } = newWarnings(before, found, this.#store.silences(), this.#ports.now());
+    this.#store.saveToldWarnings(before, told);
+    for (const warning of fresh) reactions.warning(warning);
+  }
+
+  #objectives(minute: number): ObjectiveStatus[] {
+    return this.#ports.rules.measured.map(({ objective }) =>
+      objectiveStatus(objective, this.#history, minute),
+    );
   }
 
   #regressions() {

@@ -2,6 +2,7 @@ import type { Alert, AlertEvent } from '../../src/operations/alerts/alerts.ts';
 import { nameOf } from '../../src/operations/alerts/alerts.ts';
 import type { Notice } from '../../src/operations/alerts/notices.ts';
 import type { Target } from '../../src/operations/alerts/targets.ts';
+import { WARNINGS_PAGE, type Warning } from '../../src/operations/alerts/warnings.ts';
 import type { Deploy } from '../../src/operations/alerts/watch.ts';
 import {
   acted,
@@ -60,6 +61,11 @@ export class Reactions {
       const name = nameOf({ alertname, ...labels });
       this.#noteAll('effect', `${name} fires as well; ${inhibitedBy} is taken as its cause.`);
     }
+  }
+
+  warning({ name, labels, summary }: Warning): void {
+    const data = { warning: { name, labels, summary, page: WARNINGS_PAGE } };
+    this.#notify({ type: 'warning.found', timestamp: this.#timestamp, data });
   }
 
   deployed({ id }: Deploy): void {

@@ -32,16 +32,21 @@ export class Spending {
     if (saved !== undefined) this.#before = { bucket: saved.bucket, spent: mapOf(saved.totals) };
   }
 
-  /** Keeps what was spent in a quarter of an hour when the next one begins: two rows, and one that is dropped. */
-  note(totals: readonly CounterSample[], minute: number): void {
+  /**
+   * Keeps what was spent in a quarter of an hour when the next one begins: two rows, and one that is dropped.
+   *
+   * @returns whether it did.
+   */
+  note(totals: readonly CounterSample[], minute: number): boolean {
     const bucket = Math.floor(minute / VALUE_MINUTES);
     const before = this.#before;
-    if (before?.bucket === bucket) return;
+    if (before?.bucket === bucket) return false;
     const spent = spentIn(totals);
     if (before !== undefined) this.#put(before.bucket, spentSince(before.spent, spent));
     this.#before = { bucket, spent };
     const saved = JSON.stringify({ bucket, totals: Object.fromEntries(spent) });
     this.#sql.exec("insert or replace into saved (name, value) values ('spent', ?)", saved);
+    return true;
   }
 
   /** @param deployMinute the minute of the newest deploy. */

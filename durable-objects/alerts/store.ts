@@ -10,6 +10,7 @@ import {
   type Width,
 } from '../../src/operations/alerts/history.ts';
 import { Silence } from '../../src/operations/alerts/silences.ts';
+import { ToldWarnings } from '../../src/operations/alerts/warnings.ts';
 import { NOTHING_WATCHED, WatchState } from '../../src/operations/alerts/watch.ts';
 
 const Row = z.object({
@@ -85,6 +86,19 @@ export class WatchStore {
     const kept = JSON.stringify([noted, ...known].slice(0, DEPLOYS_MAX));
     this.#storage.sql.exec("insert or replace into saved (name, value) values ('deploys', ?)", kept);
     return known.length > 0;
+  }
+
+  /** The warnings that people were told of. */
+  toldWarnings(): ToldWarnings {
+    const [row] = this.#storage.sql.exec<{ value: string }>("select value from saved where name = 'warned'");
+    return row === undefined ? {} : (ToldWarnings.safeParse(JSON.parse(row.value)).data ?? {});
+  }
+
+  /** A row, unless nothing has changed. */
+  saveToldWarnings(before: ToldWarnings, after: ToldWarnings): void {
+    const [known, text] = [JSON.stringify(before), JSON.stringify(after)];
+    if (known !== text)
+      this.#storage.sql.exec("insert or replace into saved (name, value) values ('warned', ?)", text);
   }
 
   silences(): Silence[] {

@@ -41,6 +41,8 @@ class Ports implements AlertsPorts {
   ms = NOON;
   ok = 0;
   failed = 0;
+  /** Failed and all requests. */
+  requests = (): readonly [bad: number, all: number] => [0, 0];
   isDown = false;
   isDatabaseDown = false;
   readonly counted: [number, readonly CounterSample[]][] = [];
@@ -52,7 +54,13 @@ class Ports implements AlertsPorts {
     const of = (outcome: string, value: number) => ({
       ...{ name: 'millrace_peer_calls_total', labels: { peer: 'database', outcome }, value },
     });
-    return [of('ok', this.ok), of('failed', this.failed)];
+    const [bad, all] = this.requests();
+    const requests = (status: string, value: number) => ({
+      name: 'millrace_http_requests_total',
+      labels: { method: 'GET', route: '/v1/products', status },
+      value,
+    });
+    return [of('ok', this.ok), of('failed', this.failed), requests('500', bad), requests('200', all - bad)];
   };
   readonly ages = async () => ({ clock: 1, outbox: 40_000, queue: undefined });
   readonly count = async (minute: number, samples: readonly CounterSample[]) => {
@@ -96,6 +104,21 @@ describe('the object that evaluates', () => {
       { name: 'millrace_stream_checks_total', labels: { result: 'kept_up', stage: 'clock' }, value: 1 },
       { name: 'millrace_stream_checks_total', labels: { result: 'behind', stage: 'outbox' }, value: 1 },
     ]);
+  });
+
+  it('warns once of a budget that will burn, over evictions', async () => {
+    const ports = new Ports();
+    let [bad, all] = [0, 0];
+    ports.requests = () => [bad, all];
+    for (let quarter = 0; quarter < 40; quarter += 1) {
+      all += 100_000;
+      // Of the 14.4 times that the budget of 0.1 % may burn, a part that rises steadily.
+      bad += Math.min(80, 2 * quarter);
+      ports.ms = NOON + quarter * 15 * MINUTE_MS;
+      await watching('warns', ports, async (object) => await object.alarm());
+    }
+    const warned = ports.sent.filter(([target, , { type }]) => target === 'one' && type === 'warning.found');
+    expect(warned.map(([, , { data }]) => data.warning?.labels)).toEqual([{ objective: 'availability' }]);
   });
 
   it('evaluates a minute once, and sets its next alarm whatever fails', async () => {

@@ -27,21 +27,37 @@ const IncidentNoticed = z.object({
   alert: z.string().nullable(),
 });
 
+/** What a notice says of an early warning. */
+const WarningNoticed = z.object({
+  name: z.string(),
+  labels: z.record(z.string(), z.string()),
+  summary: z.string(),
+  /** The page that says what it means. */
+  page: z.string(),
+});
+
 /** The body of a generic webhook: `type`, `timestamp` and `data`, as Standard Webhooks recommends. */
 export const Notice = z.object({
   type: z.enum([
     ...(['alert.firing', 'alert.escalated', 'alert.repeated', 'alert.resolved'] as const),
     ...(['incident.opened', 'incident.acknowledged', 'incident.updated', 'incident.resolved'] as const),
-    'test',
+    ...(['warning.found', 'test'] as const),
   ]),
   timestamp: z.string(),
-  data: z.object({ alert: AlertNoticed.optional(), incident: IncidentNoticed.optional() }),
+  data: z.object({
+    alert: AlertNoticed.optional(),
+    incident: IncidentNoticed.optional(),
+    warning: WarningNoticed.optional(),
+  }),
 });
 export type Notice = z.output<typeof Notice>;
 
 /** Whether a target gets a notice. Everybody gets a test. */
 export function isFor({ kind, severities, notices }: Target, { type, data }: Notice): boolean {
   if (type === 'test') return true;
+  // PagerDuty would make an incident of it, which nothing ends.
+  if (type === 'warning.found')
+    return kind !== 'pagerduty' && notices.includes('warnings') && severities.includes('ticket');
   const severity = data.alert?.severity ?? data.incident?.severity;
   if (severity !== undefined && !severities.includes(severity)) return false;
   if (type.startsWith('alert.')) return notices.includes('alerts');
@@ -77,7 +93,8 @@ function slackMessage(notice: Notice) {
   return { text, blocks: [section(text), ...(more === '' ? [] : [section(escapedForSlack(more))])] };
 }
 
-function lineOf({ type, data: { alert, incident } }: Notice): string {
+function lineOf({ type, data: { alert, incident, warning } }: Notice): string {
+  if (warning !== undefined) return `${SIGNS.ticket} *${warning.name}* ${escapedForSlack(warning.summary)}`;
   if (alert !== undefined) {
     const sign = type === 'alert.resolved' ? ':large_green_circle:' : SIGNS[alert.severity];
     const of = Object.values(alert.labels).join(', ');

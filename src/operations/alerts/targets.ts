@@ -8,7 +8,7 @@ const PAGERDUTY_URL = 'https://events.pagerduty.com/v2/enqueue';
 const INNER_NAMES = /(^|\.)(localhost|local|internal|intranet|home|lan|arpa)$/;
 const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]']);
 
-export const NOTICE_KINDS = ['alerts', 'incidents'] as const;
+export const NOTICE_KINDS = ['alerts', 'incidents', 'warnings'] as const;
 
 const common = {
   name: z.string().regex(/^[a-z][a-z0-9-]{0,31}$/, 'expected a name of lower-case letters, digits and "-"'),

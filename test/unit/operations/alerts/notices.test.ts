@@ -8,7 +8,7 @@ import { bodyOf, isFor, type Notice } from '../../../../src/operations/alerts/no
 import { isReceiver, parseTargets, type Target } from '../../../../src/operations/alerts/targets.ts';
 
 const SECRET = `whsec_${Buffer.from('a secret of thirty-two bytes....').toString('base64')}`;
-const COMMON = { severities: ['page', 'ticket'], notices: ['alerts', 'incidents'] } as const;
+const COMMON = { severities: ['page', 'ticket'], notices: ['alerts', 'incidents', 'warnings'] } as const;
 const target = (of: object): Target => parseTargets(JSON.stringify([of]), true)[0] as Target;
 const GENERIC = { name: 'hooks', kind: 'generic', url: 'https://hooks.example.com/x', secret: SECRET };
 const PAGERDUTY = { name: 'oncall', kind: 'pagerduty', routingKey: 'R'.repeat(32) };
@@ -21,6 +21,16 @@ const firing: Notice = {
       ...{ id: 'a1', alertname: 'MillraceDependencyFails', labels: { peer: 'database' }, severity: 'page' },
       ...{ state: 'firing', since: '2026-11-30T11:58:00.000Z', summary: 'database <fails> & more.' },
       ...{ description: '97 % failed.', runbook: 'docs/runbooks/dependency-fails.md' },
+    },
+  },
+};
+const warned: Notice = {
+  type: 'warning.found',
+  timestamp: '2026-11-30T12:00:00.000Z',
+  data: {
+    warning: {
+      ...{ name: 'MillraceRegression', labels: { of: 'GET /v1/products' }, summary: 'Slower <than> before.' },
+      page: 'docs/alerts.md#early-warning',
     },
   },
 };
@@ -78,6 +88,12 @@ describe('a notice', () => {
     expect([isFor(only, firing), isFor(only, { ...firing, type: 'test', data: {} })]).toEqual([false, true]);
     expect(isFor(target({ ...GENERIC, notices: ['incidents'] }), firing)).toBe(false);
     const pager = target(PAGERDUTY);
+    expect(isFor(target(GENERIC), warned)).toBe(true);
+    expect(isFor(target(PAGERDUTY), warned)).toBe(false);
+    expect(isFor(target({ ...GENERIC, notices: ['alerts'] }), warned)).toBe(false);
+    expect(isFor(target({ ...GENERIC, severities: ['page'] }), warned)).toBe(false);
+    const slack = target({ name: 'chat', kind: 'slack', url: 'https://hooks.example.com/x' });
+    expect(bodyOf(slack, warned)).toContain('Slower &lt;than&gt; before.');
     const opened: Notice = { ...acknowledged, type: 'incident.opened' };
     expect([isFor(pager, firing), isFor(pager, acknowledged), isFor(pager, opened)]).toEqual([
       true,

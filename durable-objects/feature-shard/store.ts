@@ -81,8 +81,7 @@ export class CellStore {
   }
 
   /**
-   * Folds events of history as `foldFresh` does, and returns the parts of keys that have changed. Before the shard serves
-   * a feature, no reader has seen its values, so nothing has to be invalidated.
+   * Folds events of history as `foldFresh` does, and returns the changed parts of keys: none before it serves a feature.
    */
   fill(events: readonly FoldableEvent[], ownCells: OwnCells): { folded: number; keys: string[] } {
     const isSeen = this.#kept.served.length > 0;

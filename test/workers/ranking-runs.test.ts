@@ -135,6 +135,15 @@ describe('a training run of a ranking', () => {
     expect(services.kept.size).toBe(0);
   });
 
+  it('shows rows of the candidates that it serves, so that the watch of drift compares rows of one table', async () => {
+    const { bundle } = await first;
+    const popular = JSON.parse(new TextDecoder().decode(bundle.candidates)) as [string, number][];
+    const counts = new Set(popular.map(([, count]) => count));
+    const shares = (bundle.golden.inputs['features'] as number[][]).map((row) => row[2] ?? -1);
+    expect(shares.length).toBeGreaterThan(3);
+    expect(shares.filter((share) => !counts.has(share))).toEqual([]);
+  });
+
   it('makes the same bytes if memory is lost on the way', async () => {
     const interrupted = servicesOf(ranking());
     const lost = ['candidates 3', 'training 1', 'training 7', 'evaluation 1', 'registration 0'];

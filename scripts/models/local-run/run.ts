@@ -10,6 +10,7 @@ import { DATASET_LIMITS } from '../../../src/training/datasets/limits.ts';
 import type { DatasetManifest } from '../../../src/training/datasets/manifest.ts';
 import type { DatasetReport } from '../../../src/training/datasets/report.ts';
 import { type DatasetSpec, datasetId } from '../../../src/training/datasets/spec.ts';
+import type { DriftProfile } from '../../../src/training/drift/profile.ts';
 import { rankingFrom } from '../../../src/training/rankings/moments.ts';
 import type { LoadedVersion, RunnerPorts } from '../../../src/training/runs/ports.ts';
 import { inStage, isEnded, newRun, type TrainingRun } from '../../../src/training/runs/run.ts';
@@ -38,6 +39,8 @@ export interface LocalTraining {
   readonly seed: number;
   /** Called after each step. */
   readonly tell?: (run: TrainingRun) => void;
+  /** Takes the profile of the version's drift, which takes some seconds to compute. */
+  readonly keepProfile?: (profile: DriftProfile) => void;
 }
 
 export interface LocallyTrained {
@@ -84,7 +87,7 @@ class LocalServices {
   }
 
   get ports(): RunnerPorts {
-    const { definition, history } = this.#training;
+    const { definition, history, keepProfile } = this.#training;
     return {
       ...{ models: [definition], now: Date.now, pause: async () => undefined, codeVersion: VERSION, history },
       measure: () => Promise.reject(new Error('A local run has no gates.')),
@@ -112,7 +115,7 @@ class LocalServices {
         },
         challenge: async () => false,
       },
-      keepProfile: undefined,
+      keepProfile: keepProfile && (async (profile) => keepProfile(profile)),
       lineage: { began: async () => undefined, ended: async () => undefined },
     };
   }

@@ -84,6 +84,7 @@ export async function* judgedTest(
   opponent: RankingOpponent | undefined,
 ): Pieces<JudgedTest> {
   const { definition, moments } = work;
+  const { candidates: served } = await ownCandidates(work);
   const repeats = new Map<number, Repeats>();
   for (const [place, { split }] of moments.entries())
     if (split === 'test') repeats.set(place, (await keptJson(work, `repeats-${place}`)) as Repeats);
@@ -101,7 +102,8 @@ export async function* judgedTest(
       segmentOf(candidates, query.features, query.at) ?? (own.first === undefined ? 'new' : 'returning');
     segments.push(segment);
     if (own.first === undefined) withoutRows += 1;
-    else shown.add(own.first, segment);
+    const { first } = shown.isFull ? own : modelList(query, served, score);
+    if (first !== undefined) shown.add(first, segment);
     lists.model.add(own.items, taken, segment);
     lists.popularity.add(popularList(candidates), taken, segment);
     lists.repeats.add(repeatList(repeats.get(moment)?.[key] ?? [], candidates), taken, segment);
@@ -119,15 +121,23 @@ export async function* judgedTest(
 
 /** A test's rows that the version ranks when it serves, and its candidates. */
 export async function shownOf(
-  { definition, ports, run }: RankingWork,
+  work: RankingWork,
   rows: ShownRows,
   answerers: SegmentAnswerers,
 ): Promise<Shown> {
+  const { bytes } = await ownCandidates(work);
+  return rows.finish(bytes, answerers);
+}
+
+/** The candidates that the version serves, as of the run. */
+async function ownCandidates({
+  definition,
+  ports,
+  run,
+}: RankingWork): Promise<{ bytes: Uint8Array<ArrayBuffer>; candidates: Candidates }> {
   const bytes = await ports.kept.get(run.id, 'candidates');
   if (bytes === undefined) throw new TrainingRefused('invalid_checkpoint', 'The candidates are gone.');
-  // They have to be readable before a version is made of them.
-  parseCandidates(definition, bytes);
-  return rows.finish(bytes, answerers);
+  return { bytes, candidates: parseCandidates(definition, bytes) };
 }
 
 function opponentList(query: PosedQuery, opponent: RankingOpponent, segment: Segment): readonly string[] {
@@ -144,7 +154,11 @@ function offeredShare({ candidates, features, at, taken }: PosedQuery): number {
   return found / taken.size;
 }
 
-/** The first rows of lists, as columns. */
+/**
+ * The first rows of lists, as columns. The lists are of the version's own candidates, as it is served, because the watch of
+ * drift compares served rows with these. Those of the queries' moments would differ without any drift: what a row says of
+ * an item, such as how many buy it, is the same in all rows of one table, and here it would be a mixture of several.
+ */
 export class ShownRows {
   readonly #width: number;
   readonly #rows: { readonly values: Float32Array; readonly score: number; readonly segment: Segment }[] = [];
@@ -153,8 +167,12 @@ export class ShownRows {
     this.#width = width;
   }
 
+  get isFull(): boolean {
+    return this.#rows.length >= SHOWN_MAX;
+  }
+
   add({ values, score }: { readonly values: Float32Array; readonly score: number }, segment: Segment): void {
-    if (this.#rows.length < SHOWN_MAX) this.#rows.push({ values, score, segment });
+    if (!this.isFull) this.#rows.push({ values, score, segment });
   }
 
   /**

@@ -27,6 +27,22 @@ const TTL_S = 2;
 /** Products of a season are soon as old as this, in days of the shop. Without it, a season drifts by growing older. */
 const AGE_DAYS_MAX = 60;
 
+/** A customer's items are those of so many days of the shop, and count as if these were so many purchases. */
+const [ITEMS_WITHIN_DAYS, ITEMS_COUNT] = [180, 24];
+
+/**
+ * The items of the last half year, with their shares of the purchases in place of all of them. The shop is hardly older than
+ * its windows: what a customer has ever bought, and how often, would grow in all rows, and be a drift of its own.
+ */
+function recentOf(items: readonly ItemCount[], at: number): ItemCount[] {
+  const recent = items.filter(({ lastAt }) => at - lastAt < ITEMS_WITHIN_DAYS * DAY_MS);
+  const total = recent.reduce((sum, { count }) => sum + count, 0);
+  return recent.map(({ count, ...item }) => ({
+    ...item,
+    count: 1 + (ITEMS_COUNT * count) / total,
+  }));
+}
+
 /** A moment as the shop's own code reads it: as many of its days from `origin` as there were fast ones. */
 function slow(at: number, origin: number): number {
   return origin + (at - origin) / DAY;
@@ -84,11 +100,14 @@ export const fastRanker: RankingModel = {
       ...candidates,
       isNew: (features) => (features['items'] as readonly ItemCount[]).length === 0,
       assemble: (features, items, now) => {
-        const own = (features['items'] as readonly ItemCount[]).map(({ lastAt, ...item }) => ({
-          ...item,
-          lastAt: slow(lastAt, origin),
-        }));
         const at = slow(now, origin);
+        const own = recentOf(
+          (features['items'] as readonly ItemCount[]).map(({ lastAt, ...item }) => ({
+            ...item,
+            lastAt: slow(lastAt, origin),
+          })),
+          at,
+        );
         const within = (days: number) =>
           own.reduce((sum, { lastAt }) => sum + (at - lastAt < days * DAY_MS ? 1 : 0), 0);
         const last = features['last_purchase_at'];

@@ -129,6 +129,7 @@ class Loop {
         const version = String(run['version']);
         await this.#ask('PUT', `${ADMIN}/aliases/champion`, { version });
         this.#known.add(id);
+        this.#shop.recommend();
         this.#tell(`Version ${version} is the champion (${textOf(run)}).`);
         return;
       }

@@ -33,7 +33,7 @@ export class Shop {
   #isOpen = true;
   /** Until when purchases were made. What was bought while a busy stack took others is posted late, and not left out. */
   #until = Date.now();
-  #work: Promise<unknown>[] = [];
+  readonly #work: Promise<unknown>[] = [];
 
   constructor(stack: Stack, world: World) {
     this.#stack = stack;
@@ -47,8 +47,14 @@ export class Shop {
     await this.#post(purchases, true);
   }
 
+  /** From now on customers buy. */
   open(): void {
-    this.#work = [this.#tills(), ...Array.from({ length: READERS }, () => this.#reader())];
+    this.#work.push(this.#tills());
+  }
+
+  /** From now on they read their recommendations, too: without a version there are none. */
+  recommend(): void {
+    this.#work.push(...Array.from({ length: READERS }, () => this.#reader()));
   }
 
   async close(): Promise<void> {

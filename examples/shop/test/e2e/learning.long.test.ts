@@ -47,6 +47,7 @@ describe.skipIf(IS_PART)('a rollout that later purchases judge', () => {
     good = await register(false, candidatesOf(from));
     expect((await ask('PUT', `${ADMIN}/aliases/champion`, { version: good })).status).toBe(200);
     shop.open();
+    shop.recommend();
     cron = setInterval(() => void stack.scheduled().catch(() => undefined), CRON_EVERY_MS);
   });
   afterAll(async () => {

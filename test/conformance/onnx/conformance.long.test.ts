@@ -14,7 +14,7 @@ it.skipIf(!hasPython('onnx', 'tritonclient.http'))(
     const right = cases.filter(({ verdict }) => verdict === 'right' || verdict === 'rounded');
     expect(right.length).toBeGreaterThan(cases.length * 0.7);
     // Of these the worker compares the evaluator with the runtime; a difference is an error, and so `failed`.
-    expect(cases.filter(({ notEvaluated }) => notEvaluated === null).length).toBeGreaterThan(15);
+    expect(cases.filter(({ notEvaluated }) => notEvaluated === null).length).toBeGreaterThan(10);
     for (const { verdict, name, detail } of cases)
       if (verdict === 'refused') expect(detail, name).toMatch(/^The \S+/);
   },

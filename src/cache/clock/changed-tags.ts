@@ -22,6 +22,8 @@ export interface TagChange {
 const VERSION_MAX = 0xffff_ffff;
 const LOG_SIZE_MIN = 8;
 const TABLE_SIZE_MIN = 8;
+/** Fewer changes than this are not worth a look at the sizes. */
+const RESERVED_MIN = 1_000;
 /** 512 KB: a core's second-level cache holds that beside other data. */
 const FILTER_SIZE_MAX = 131_072;
 /** Linear probing needs empty cells: beyond three quarters, a search of a tag that is not there takes nine probes. */
@@ -88,6 +90,14 @@ export class ChangedTags {
     this.#logVersions[at] = version;
     this.#length += 1;
     this.#set(tag, version);
+  }
+
+  /** Makes room for so many more changes at once, where one at a time would build the log and the table several times. */
+  reserve(count: number): void {
+    if (count < RESERVED_MIN) return;
+    const length = Math.min(this.#length + count, this.#tagsMax);
+    if (length > this.#logTags.length) this.#growLog(length);
+    if (this.#used + count > (this.#table.length / 2) * TABLE_LOAD_MAX) this.#rebuildTable(count);
   }
 
   /** Raises the floor: changes up to `seq` are forgotten, and entries that were stamped before it are invalid. */
@@ -174,13 +184,13 @@ export class ChangedTags {
     this.#filter[tag & (this.#filter.length - 1)] = version;
   }
 
-  /** Builds the table from the log: changes up to the floor leave it, and at least half of its cells are empty. */
-  #rebuildTable(): void {
+  /** Builds the table from the log: changes up to the floor leave it, and at least half of its cells are empty with `more`. */
+  #rebuildTable(more = 1): void {
     let distinct = 0;
     for (let cell = 0; cell < this.#table.length; cell += 2)
       if (this.#base + (this.#table[cell + 1] ?? 0) > this.#floorSeq) distinct += 1;
     let size = TABLE_SIZE_MIN;
-    while (size < 2 * (distinct + 1)) size *= 2;
+    while (size < 2 * Math.min(distinct + more, this.#tagsMax + 1)) size *= 2;
     this.#fillTable(size);
   }
 
@@ -193,8 +203,10 @@ export class ChangedTags {
       this.#set(this.#tagAt(index), this.#versionAt(index));
   }
 
-  #growLog(): void {
-    const tags = new Uint32Array(this.#logTags.length * 2);
+  #growLog(least = this.#logTags.length + 1): void {
+    let size = this.#logTags.length;
+    while (size < least) size *= 2;
+    const tags = new Uint32Array(size);
     const versions = new Uint32Array(tags.length);
     for (let index = 0; index < this.#length; index += 1) {
       tags[index] = this.#tagAt(index);

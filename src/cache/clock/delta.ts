@@ -62,22 +62,44 @@ export function applyDelta(clock: Clock, delta: Delta): void {
   const { changed } = clock;
   if (clock.seq < delta.sinceSeq) changed.forgetUpTo(delta.sinceSeq);
   changed.forgetUpTo(delta.floorSeq);
-  // A delta may come late or twice: what the clock knows already is in its log.
-  for (const { seq, tag } of changes) if (seq > clock.seq) changed.add(seq, tag);
+  if (delta.seq > clock.seq) changed.reserve(changes.length);
+  for (let index = 0; index < changes.length; index += 1) {
+    const seq = changes.seqs[index] ?? 0;
+    const tag = changes.tags[index] ?? 0;
+    // A delta may come late or twice: what the clock knows already is in its log.
+    if (seq > clock.seq) changed.add(seq, tag);
+  }
   if (delta.seq > clock.seq) clock.seq = delta.seq;
 }
 
-function decodeChanges({ sinceSeq, seq: newest, floorSeq, changes }: Delta): TagChange[] {
+/**
+ * The changes of a delta, in two columns. The first sync of an isolate brings up to 60,000 of them within its first
+ * request, before the code of these loops is compiled: an object for each would take most of that time.
+ */
+interface Changes {
+  readonly length: number;
+  readonly seqs: Float64Array;
+  readonly tags: Uint32Array;
+}
+
+function decodeChanges({ sinceSeq, seq: newest, floorSeq, changes }: Delta): Changes {
   if (floorSeq > sinceSeq) throw new RangeError(`A delta since ${sinceSeq} has a later floor: ${floorSeq}.`);
   const from = new VarintReader(changes);
-  const decoded: TagChange[] = [];
+  // A change takes four bytes and a share of its invalidation's.
+  const most = changes.length >>> 2;
+  const [seqs, tags] = [new Float64Array(most), new Uint32Array(most)];
+  let length = 0;
   let seq = sinceSeq;
   while (!from.done) {
     const distance = from.varint();
     seq += distance;
     if (distance === 0 || seq > newest)
       throw new RangeError(`A delta of ${sinceSeq} to ${newest} names the invalidation ${seq}.`);
-    for (let left = from.varint(); left > 0; left -= 1) decoded.push({ seq, tag: from.uint32() });
+    for (let left = from.varint(); left > 0; left -= 1) {
+      tags[length] = from.uint32();
+      seqs[length] = seq;
+      length += 1;
+    }
   }
-  return decoded;
+  return { length, seqs, tags };
 }

@@ -92,14 +92,15 @@ export function registerModelPath(
     pages.headers,
   );
   app.get(honoPath(path), async (c) => {
+    const ports = modelPathsOf(c);
+    // Before the key and the budget are looked up: that is a part of the request's time.
+    const deadline = deadlineOf(c.req.raw, ports.deadlineMs);
     const admitted = await gateway.admit(c, guard);
     const principal = model.isPublic ? undefined : admitted;
     await gateway.charge(c, { cost: MODEL_RULE.cost, units: unitsOf('hit') });
     assertAcceptsJson(c.req.raw.headers);
-    const ports = modelPathsOf(c);
     if (end !== undefined) gateway.noteDeprecated(c, nameOfModel(model));
     const startedAt = systemNow();
-    const deadline = deadlineOf(c.req.raw, ports.deadlineMs);
     const { input } = inputOf(route, c.req);
     const consistency = consistencyOf(c.req.raw.headers);
     const key = route.keyIn(input);

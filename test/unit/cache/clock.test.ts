@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { ClockLimits } from '../../../src/cache/clock/changed-tags.ts';
 import { type Clock, invalidate, isValid, newClock } from '../../../src/cache/clock/clock.ts';
 import { applyDelta, encodeDelta } from '../../../src/cache/clock/delta.ts';
@@ -140,6 +140,53 @@ describe('deltas', () => {
     const mirror = newClock('e');
     applyDelta(mirror, cold);
     expect(mirror.changed.floorSeq).toBe(cold.sinceSeq);
+  });
+
+  it('make room once for the many changes of an isolate that has just begun', () => {
+    const root = newClock('e');
+    for (let index = 0; index < 60_000; index += 2)
+      invalidate(root, [Math.imul(index, 0x9e3779b1) >>> 0, Math.imul(index + 1, 0x9e3779b1) >>> 0]);
+    const cold = encodeDelta(root, 0);
+    const mirror = newClock('e');
+    let made = 0;
+    const count = <Args extends unknown[], Made extends object>(of: new (...args: Args) => Made) =>
+      new Proxy(of, {
+        construct: (target, args: Args) => {
+          made += 1;
+          return Reflect.construct(target, args);
+        },
+      });
+    vi.stubGlobal('Uint32Array', count(Uint32Array));
+    vi.stubGlobal('Uint8Array', count(Uint8Array));
+    applyDelta(mirror, cold);
+    vi.unstubAllGlobals();
+    expect(mirror.changed.length).toBe(60_000);
+    // The changes, both columns of the log, the table and its filter.
+    expect(made).toBe(5);
+  });
+
+  it('have a mirror remember what it would remember of one change at a time', () => {
+    const changes = fc.array(fc.tuple(fc.nat(2), fc.nat(3_000)), { minLength: 900, maxLength: 2_500 });
+    fc.assert(
+      fc.property(changes, fc.constantFrom(500, 1_500, 262_144), fc.nat(2), (steps, tagsMax, rounds) => {
+        const limits = { tagsMax, tagsPerSyncMax: 60_000 };
+        const [root, mirror, one] = [newClock('e'), newClock('e', limits), newClock('e', limits)];
+        for (let round = 0; round <= rounds; round += 1) {
+          for (const [tags, tag] of steps)
+            invalidate(
+              root,
+              Array.from({ length: tags + 1 }, (_, n) => tag + n * 7),
+            );
+          const delta = encodeDelta(root, mirror.seq);
+          const known = [...root.changed.newestFirst(mirror.seq)].reverse();
+          applyDelta(mirror, delta);
+          for (const { seq, tag } of known) one.changed.add(seq, tag);
+          expect(mirror.changed.floorSeq).toBe(one.changed.floorSeq);
+          expect([...mirror.changed.newestFirst(0)]).toEqual([...one.changed.newestFirst(0)]);
+        }
+      }),
+      { numRuns: 30 },
+    );
   });
 
   it('are refused if they are damaged, and leave the clock as it was', () => {

@@ -1,17 +1,14 @@
 /**
  * The recipe of the model "ride-minutes", for `npm run train -- ride-minutes [--seed 1]`: reads the rides of the
- * database in DATABASE_URL (and DATABASE_ENDPOINT) and writes the bundle's folder.
+ * database in DATABASE_URL (and DATABASE_ENDPOINT), trains as a run of the worker does, and writes the bundle's folder.
  */
 import { neon, neonConfig } from '@neondatabase/serverless';
 import * as z from 'zod';
 import { readOptions } from '../../scripts/command-line/options.ts';
 import { runCommand } from '../../scripts/command-line/run.ts';
 import { databaseUrlOf, wholeNumberOf } from '../../scripts/command-line/values.ts';
-import { makeBundle, writeBundleFolder } from '../../scripts/models/bundle.ts';
-import { nodeRuntime } from '../../scripts/models/node-runtime.ts';
-import { rideMinutes } from './catalog/models.ts';
-import { trainRideMinutes } from './training/recipe.ts';
-import type { Ride } from './training/rows.ts';
+import { writeTrained } from '../../scripts/models/bundle.ts';
+import { type Ride, trainFromRides } from './training/rides.ts';
 
 /** Rows of a query: about a megabyte of answer. */
 const PAGE_ROWS = 20_000;
@@ -53,19 +50,13 @@ async function main(): Promise<void> {
   const endpoint = process.env['DATABASE_ENDPOINT'];
   if (url === undefined) throw new Error('There is no database: start npm run dev, or set DATABASE_URL.');
   if (endpoint) neonConfig.fetchEndpoint = endpoint;
-  const { onnx, golden, rows, from, to, metrics } = await trainRideMinutes(await readRides(url), {
-    seed,
-    runtime: nodeRuntime,
-  });
-  const { mae_minutes: model, baseline_mae_minutes: baseline } = metrics;
-  console.log(
-    `Trained on ${rows} rides: off by ${model.toFixed(2)} minutes on the newest ones, the mean by ${baseline.toFixed(2)}.`,
-  );
-  if (model >= baseline) throw new Error('The model is no better than the mean, so no bundle was written.');
-  const trainedFrom = { rows, from, to, seed };
-  const { body } = await makeBundle(rideMinutes, { onnx, golden, metrics, trainedFrom });
-  await writeBundleFolder(values.out, body);
-  console.log(`Wrote version ${body.manifest.version} to ${values.out}.`);
+  const { bundle, run, manifest } = await trainFromRides(await readRides(url), { seed });
+  console.log(`Trained on the rows of ${manifest.rows.train + manifest.rows.validation} rides.`);
+  console.log(bundle.card);
+  if (run.evaluation?.verdict !== 'better')
+    throw new Error('The model is no better than the mean, so no bundle was written.');
+  await writeTrained(bundle, values.out);
+  console.log(`Wrote version ${bundle.manifest.version} to ${values.out}.`);
 }
 
 await runCommand(main);

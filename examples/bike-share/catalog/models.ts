@@ -9,6 +9,9 @@ import { riderLastRide, riderMinutes, riderRides, stationArrivals, stationDepart
 /** Stands in for "never": longer ago than a rider's history is kept. */
 const NEVER_DAYS = 365;
 
+/** A longer ride has no row: the bike was not locked, and its minutes would outweigh those of all others. */
+const RIDDEN_MINUTES_MAX = 120;
+
 /** Trained here: `train.ts`. */
 export const rideMinutes = model.regression({
   name: 'ride-minutes',
@@ -30,7 +33,7 @@ export const rideMinutes = model.regression({
   dataset: dataset.ofEvents({
     ...{ entity: rider, event: ride, split: { validationDays: 7, testDays: 7 } },
     key: ({ rider: id }) => id,
-    value: ({ minutes }) => minutes,
+    value: ({ minutes }) => (minutes <= RIDDEN_MINUTES_MAX ? minutes : null),
   }),
   training: { kind: 'network', hidden: [8], epochs: 12 },
   // The made-up city has 75 days of rides, which were all stored when it was seeded.

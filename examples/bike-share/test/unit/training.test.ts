@@ -1,89 +1,46 @@
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { nodeRuntime } from '../../../../scripts/models/node-runtime.ts';
-import { cellsOf, mergeCells } from '../../../../src/features/fold.ts';
-import { readFeature } from '../../../../src/features/read.ts';
-import { riderLastRide, riderMinutes, riderRides } from '../../catalog/features.ts';
 import { rideMinutes } from '../../catalog/models.ts';
 import { makeCity } from '../../seed/city.ts';
 import { cityEvents } from '../../seed/days.ts';
-import { trainRideMinutes } from '../../training/recipe.ts';
-import { COLUMNS, featuresAt, type Ride } from '../../training/rows.ts';
+import { eventsOf, type Ride, trainFromRides } from '../../training/rides.ts';
 
-const DAY_MS = 86_400_000;
 const NOW = Date.UTC(2026, 5, 1, 15, 30);
-const RIDER = '7d0c4f86-54a1-4f0b-9c53-1f4f9a3d2b10';
-const FEATURES = [riderRides, riderMinutes, riderLastRide];
-
-/** Rides of one rider in the 60 days before now, some at the edges of days. */
-const ridesOfOne = fc.array(
-  fc.record({
-    minutes: fc.integer({ min: 1, max: 120 }),
-    at: fc.oneof(
-      fc.integer({ min: NOW - 60 * DAY_MS, max: NOW - 1 }),
-      fc.integer({ min: 0, max: 60 }).map((days) => (Math.floor(NOW / DAY_MS) - days) * DAY_MS),
-    ),
-  }),
-  { minLength: 1, maxLength: 60 },
-);
-
-test('the rows of training equal the answers of the feature store', () => {
-  fc.assert(
-    fc.property(ridesOfOne, (rides) => {
-      const dock = { startStation: 101, startDock: 1, endStation: 102, endDock: 1 };
-      const cells = mergeCells(
-        rides.flatMap(({ minutes, at }, seq) =>
-          cellsOf(FEATURES, {
-            seq,
-            type: riderRides.eventType,
-            occurredAt: at,
-            data: { rider: RIDER, plan: 'member', bike: 'B1', ...dock, minutes },
-          }),
-        ),
-      );
-      const stored = Object.fromEntries(
-        FEATURES.flatMap((definition) =>
-          Object.entries(
-            readFeature(
-              definition,
-              cells.filter((cell) => cell.feature === definition.name),
-              NOW,
-            ),
-          ).map(([name, { value }]) => [name, value]),
-        ),
-      );
-      const columns = [
-        riderRides.window(7),
-        riderRides.window(30),
-        riderMinutes.window(7),
-        riderMinutes.window(30),
-        riderLastRide.ageDays(),
-      ].map((reference) => reference.read(stored[reference.readName], NOW));
-      expect(featuresAt(rides, NOW)).toEqual(columns);
-    }),
-  );
-});
-
-test('the columns are those of the declaration, in its order', () => {
-  expect(Object.keys(rideMinutes.inputs['features']?.columns ?? {})).toEqual([...COLUMNS]);
-});
-
-test('the model of a generated city beats the mean, and two trainings give the same bytes', async () => {
-  const city = makeCity({ seed: 3, stations: 10, riders: 80 });
-  const events = cityEvents(city, { seed: 3, days: 60, until: NOW, source: '/test' });
-  const rides = events.flatMap(({ type, data, time }): Ride[] => {
+const city = makeCity({ seed: 3, stations: 40, riders: 500 });
+const rides = cityEvents(city, { seed: 3, days: 75, until: NOW, source: '/test' }).flatMap(
+  ({ type, data, time }): Ride[] => {
     if (type !== 'bikes.ride.v1') return [];
     const { rider, minutes } = data as { rider: string; minutes: number };
     return [{ rider, minutes, at: Date.parse(time) }];
-  });
-  const first = await trainRideMinutes(rides, { seed: 1, runtime: nodeRuntime });
-  expect(first.metrics.mae_minutes).toBeLessThan(first.metrics.baseline_mae_minutes * 0.95);
-  const again = await trainRideMinutes(rides, { seed: 1, runtime: nodeRuntime });
-  expect(again.onnx).toEqual(first.onnx);
+  },
+);
+
+test('the model of a generated city beats the mean, by the rows and the evaluation of a run', async () => {
+  const { bundle, run, manifest } = await trainFromRides(rides, { seed: 1 });
+  expect([run.evaluation?.verdict, run.evaluation?.baseline.name]).toEqual(['better', 'mean_label']);
+  expect(run.evaluation?.gains.baseline?.low).toBeGreaterThan(0);
+  expect(bundle.manifest.inputs[0]?.columns).toEqual(
+    Object.keys(rideMinutes.inputs['features']?.columns ?? {}),
+  );
+  // A row for each ride after the time before the first row, but for bikes that were not locked.
+  const from = rides.reduce((least, { at }) => Math.min(least, at), NOW) + 28 * 86_400_000;
+  const later = rides.filter(({ at }) => at >= from);
+  const ridden = later.filter(({ minutes }) => minutes <= 120);
+  expect(ridden.length).toBeLessThan(later.length);
+  expect(manifest.rows.train + manifest.rows.validation + manifest.rows.test).toBe(ridden.length);
+
+  const again = await trainFromRides(rides.toReversed(), { seed: 1 });
+  expect(again.manifest.digest).toBe(manifest.digest);
+  expect(again.bundle.manifest.version).toBe(bundle.manifest.version);
+  expect(again.bundle.golden).toEqual(bundle.golden);
 });
 
-test('training refuses too few rides and says how many it needs', async () => {
-  await expect(trainRideMinutes([], { seed: 1, runtime: nodeRuntime })).rejects.toThrow(
-    /too few to train on; at least 267 are needed/,
-  );
+test('the events of rides are valid, and the same in any order', () => {
+  const [first] = eventsOf(rides);
+  expect(first).toMatchObject({ seq: 1, type: 'bikes.ride.v1' });
+  expect(eventsOf(rides.toReversed())).toEqual(eventsOf(rides));
+});
+
+test('training refuses too few rides, and says why', async () => {
+  await expect(trainFromRides([], { seed: 1 })).rejects.toThrow('There are no rides to train on.');
+  await expect(trainFromRides(rides.slice(0, 50), { seed: 1 })).rejects.toThrow();
 });

@@ -1,5 +1,6 @@
 import type { FeatureRow } from '../define/feature-value.ts';
 import { Failure } from '../platform/failure.ts';
+import { countOf, SHARDS_PER_ENTITY } from './layout.ts';
 import type { VersionShards } from './seen-folds.ts';
 import { askShards } from './shards.ts';
 
@@ -20,7 +21,7 @@ export async function readVersions(
   const answers = await askShards(entity, keys, shards.moves, async (shard, own) => {
     const read = await shards.readVersions(shard, entity, own, names, now);
     const [unknown] = read.unknown;
-    if (unknown !== undefined) throw unknownVersion(unknown);
+    if (unknown !== undefined) throw unknownVersion(unknown, undefined, countOf(shard));
     return read;
   });
   const rows = new Map(
@@ -32,10 +33,15 @@ export async function readVersions(
   };
 }
 
-export function unknownVersion(name: string, pointer?: string): Failure {
+/** @param shards how many shards the entity has: replaced versions did not move to more of them. */
+export function unknownVersion(name: string, pointer?: string, shards = SHARDS_PER_ENTITY): Failure {
+  const ended =
+    shards > SHARDS_PER_ENTITY
+      ? `A version that was replaced before its entity got ${shards} shards is not kept. `
+      : '';
   return new Failure(
     'unknown_feature_version',
-    `"${name}" names no version that is kept. GET /v1/admin/features lists the names that are read.`,
+    `"${name}" names no version that is kept. ${ended}GET /v1/admin/features lists the names that are read.`,
     pointer === undefined ? {} : { pointer },
   );
 }

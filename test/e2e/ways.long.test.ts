@@ -17,6 +17,7 @@ const BY_TIME_ALONE = /^durable-objects\/cache-stats\//;
 /** The first request after five seconds sends the counts of the isolate: some runs of an event have it, and others not. */
 const SENDING_COUNTS: ReadonlySet<string> = new Set([
   'src/platform/counters.ts',
+  'src/composition/alerts.ts',
   'src/operations/deprecations.ts',
   'src/platform/tracing/counts.ts',
   'src/cache/tiers/memory.ts',

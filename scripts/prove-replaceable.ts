@@ -79,20 +79,21 @@ function testsOf(tests: string, instead: string): Step[] {
         name: 'tests that read the tree or run commands',
         command: ['npx', 'vitest', 'run', '--project', 'unit', ...READING, `${ofExample}/unit`],
       },
-      ...endToEnd(ofExample),
+      ...endToEnd(ofExample, instead),
     ];
   const projects = tests.split(',');
   const options = projects.flatMap((name) => ['--project', name]);
   const run: Step = { name: `tests (${tests})`, command: ['npx', 'vitest', 'run', ...options] };
-  return projects.includes('e2e') ? [run] : [run, ...endToEnd(ofExample)];
+  return projects.includes('e2e') ? [run] : [run, ...endToEnd(ofExample, instead)];
 }
 
-/** The end-to-end tests of an example, if it has any. */
-function endToEnd(tests: string): Step[] {
+/** The end-to-end tests of an example, if it has any. A part has the one of its name. */
+function endToEnd(tests: string, example: string): Step[] {
   const folder = `${tests}/e2e`;
   if (!existsSync(folder)) return [];
-  const projects = ['e2e', ...(IS_PART ? [] : ['e2e-long'])].flatMap((name) => ['--project', name]);
-  return [{ name: folder, command: ['npx', 'vitest', 'run', '--passWithNoTests', ...projects, folder] }];
+  const filter = IS_PART ? `${folder}/${example}` : folder;
+  const projects = ['--project', 'e2e', '--project', 'e2e-long'];
+  return [{ name: folder, command: ['npx', 'vitest', 'run', '--passWithNoTests', ...projects, filter] }];
 }
 
 /** Copies the files that git knows or would add, but for one folder, with the dependencies. */

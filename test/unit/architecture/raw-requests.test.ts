@@ -37,7 +37,7 @@ const MAY: Readonly<Record<string, Reason>> = {
   'scripts/dev/port.ts': 'absent',
   'scripts/smoke/stack.ts': 'absent',
   'test/e2e/dev-stack.long.test.ts': 'absent',
-  'test/e2e/api-keys.test.ts': 'strangers',
+  'test/e2e/api-keys.long.test.ts': 'strangers',
   'test/e2e/as-of.long.test.ts': 'strangers',
   'test/e2e/cache-stats.long.test.ts': 'strangers',
   'test/e2e/lineage.long.test.ts': 'strangers',

@@ -20,6 +20,7 @@ import {
   stepWatch,
   type WatchRules,
   type WatchState,
+  type WatchStep,
 } from '../../src/operations/alerts/watch.ts';
 import {
   type Incident,
@@ -216,7 +217,7 @@ export class Alerts extends DurableObject {
       const reactions = this.#reactions(minute);
       for (const event of events) reactions.alert(event);
       reactions.effects(before, state.alerts);
-      if (isQuarter) this.#warn(reactions, minute);
+      if (isQuarter) this.#warn(reactions, step);
     });
     this.#state = state;
     for (const event of events) logEvent(event);
@@ -225,10 +226,10 @@ export class Alerts extends DurableObject {
   }
 
   /** Each quarter of an hour, for which new values are known. */
-  #warn(reactions: Reactions, minute: number): void {
+  #warn(reactions: Reactions, { minute, silences }: Pick<WatchStep, 'minute' | 'silences'>): void {
     const found = warningsIn(this.#objectives(minute), this.#regressions());
     const before = this.#store.toldWarnings();
-    const { fresh, told } = newWarnings(before, found, this.#store.silences(), this.#ports.now());
+    const { fresh, told } = newWarnings(before, found, silences, this.#ports.now());
     this.#store.saveToldWarnings(before, told);
     for (const warning of fresh) reactions.warning(warning);
   }

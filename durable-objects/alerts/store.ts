@@ -43,9 +43,7 @@ export class WatchStore {
 
   /** A state of another release is made anew: the history of the counts stays. */
   state(): WatchState {
-    const [row] = this.#storage.sql.exec<{ value: string }>("select value from saved where name = 'state'");
-    if (row === undefined) return NOTHING_WATCHED;
-    return WatchState.safeParse(JSON.parse(row.value)).data ?? NOTHING_WATCHED;
+    return this.#saved('state', WatchState) ?? NOTHING_WATCHED;
   }
 
   /** Saves an evaluation, and drops the buckets that no window needs. Five rows, and up to three dropped ones. */
@@ -65,6 +63,12 @@ export class WatchStore {
     });
   }
 
+  /** A saved value; undefined for none, and for one that another release has written in another form. */
+  #saved<T extends z.ZodType>(name: string, schema: T): z.output<T> | undefined {
+    const [row] = this.#storage.sql.exec<{ value: string }>('select value from saved where name = ?', name);
+    return row === undefined ? undefined : schema.safeParse(JSON.parse(row.value)).data;
+  }
+
   #saveBucket(width: Width, minute: number, history: CountHistory): void {
     this.#storage.sql.exec(
       'insert or replace into buckets (width, bucket, counts) values (?, ?, ?)',
@@ -74,8 +78,7 @@ export class WatchStore {
 
   /** The deploys that the object has noticed, the newest first. */
   deploys(): Deploy[] {
-    const [row] = this.#storage.sql.exec<{ value: string }>("select value from saved where name = 'deploys'");
-    return row === undefined ? [] : (Deploys.safeParse(JSON.parse(row.value)).data ?? []);
+    return this.#saved('deploys', Deploys) ?? [];
   }
 
   /** @returns whether it is another version than before. When the first one was deployed is not known: its moment is 0. */
@@ -90,8 +93,7 @@ export class WatchStore {
 
   /** The warnings that people were told of. */
   toldWarnings(): ToldWarnings {
-    const [row] = this.#storage.sql.exec<{ value: string }>("select value from saved where name = 'warned'");
-    return row === undefined ? {} : (ToldWarnings.safeParse(JSON.parse(row.value)).data ?? {});
+    return this.#saved('warned', ToldWarnings) ?? {};
   }
 
   /** A row, unless nothing has changed. */

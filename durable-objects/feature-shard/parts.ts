@@ -1,6 +1,6 @@
 import type { FeatureDefinition } from '../../src/define/feature.ts';
 import type { Cell, FoldableEvent } from '../../src/features/fold.ts';
-import { groupOf, partOf } from '../../src/features/groups.ts';
+import { groupOf, groupsOf, partOf } from '../../src/features/groups.ts';
 import type { OpenFolds } from '../../src/features/open-folds.ts';
 import { slotsOf } from '../../src/features/slots.ts';
 
@@ -13,7 +13,7 @@ export class FeatureGroups {
 
   constructor(definitions: readonly FeatureDefinition[]) {
     this.features = definitions.map(({ name }) => name);
-    this.all = [...new Set(definitions.map(groupOf))];
+    this.all = groupsOf(definitions);
     this.#ofSlot = new Map(
       definitions.flatMap((definition) =>
         slotsOf(definition).map(({ name }) => [name, groupOf(definition)] as const),

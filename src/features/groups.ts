@@ -70,10 +70,19 @@ export function readyTagsOf(features: readonly FeatureDefinition[]): string[] {
   );
 }
 
+/** The groups of some features, each once. */
+export function groupsOf(features: readonly FeatureDefinition[]): string[] {
+  return [...new Set(features.map(groupOf))];
+}
+
+/** The tags of a key and of its parts in these groups. */
+export function tagsIn(entity: string, key: string, groups: readonly string[]): string[] {
+  return [featureTag(entity, key), ...groups.map((group) => featureTag(entity, partOf(group, key)))];
+}
+
 /** The tags of the parts of a key that these features are in, and that of the key. */
 export function keyTags(entity: string, key: string, features: readonly FeatureDefinition[]): string[] {
-  const parts = new Set(features.map((definition) => partOf(groupOf(definition), key)));
-  return [featureTag(entity, key), ...[...parts].map((part) => featureTag(entity, part))];
+  return tagsIn(entity, key, groupsOf(features));
 }
 
 /** The tags of an answer that is made of these features of one key. */

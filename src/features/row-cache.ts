@@ -6,7 +6,7 @@ import type { Consistency } from '../cache/read-through.ts';
 import { type FeatureDefinition, readNames } from '../define/feature.ts';
 import type { FeatureRow, FeatureStatus, FeatureValue } from '../define/feature-value.ts';
 import { Failure } from '../platform/failure.ts';
-import { featureTag, keyTags, readyTag } from './groups.ts';
+import { featureTag, groupsOf, readyTag, tagsIn } from './groups.ts';
 import { withinAge } from './read.ts';
 import { laterMoment, type Moment, type ReaderShards, type Watched } from './seen-folds.ts';
 import { readFeatures } from './shards.ts';
@@ -154,6 +154,7 @@ export async function readRows(
   const missing = unique.filter((key) => !found.has(key));
   if (missing.length > 0) {
     const stamp = { epoch, stamp: clock.seq };
+    const groups = groupsOf(own);
     const watched = ports.watch();
     const { rows: read, endsAt } = await source.read(missing, watched.shards);
     const moment = await watched.moment();
@@ -163,7 +164,7 @@ export async function readRows(
       found.set(key, row);
       if (!isKeepable(row) || moment === null || (moment !== undefined && moment.epoch !== epoch)) continue;
       const tag = featureTag(entity, key);
-      const parts = keyTags(entity, key, own);
+      const parts = tagsIn(entity, key, groups);
       const hashes = tagHashes([...parts, readyTag(entity), ...purgeTags(FEATURES_VIEW, tag)]);
       const times = { filledAt: now, endsAt, asOf: moment?.seq };
       const id = source.idOf(key);

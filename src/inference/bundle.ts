@@ -133,7 +133,8 @@ export type VersionParts = Pick<Manifest, 'model'> &
 
 /**
  * The version of a bundle: the first 12 hexadecimal digits of the SHA-256 of the artifacts' digests, followed by the
- * JSON of the fallback if there is one, and of `segments` if the manifest has them. Equal bundles have equal versions, and publishing one twice changes nothing.
+ * JSON of the fallback if there is one, and by the text of `segments` if the manifest has them. Equal bundles have equal
+ * versions, and publishing one twice changes nothing.
  */
 export async function versionOf({ model, candidates, fallback, segments }: VersionParts): Promise<string> {
   const parts = [

@@ -4,6 +4,7 @@ import { expect, it } from 'vitest';
 import { COUNTED_ROWS } from '../../bench/cost/counted.ts';
 import { MIGRATIONS as ALERTS_MIGRATIONS } from '../../durable-objects/alerts/migrations.ts';
 import { ActionRecords } from '../../durable-objects/alerts/records.ts';
+import { Spending } from '../../durable-objects/alerts/spending.ts';
 import { WatchStore } from '../../durable-objects/alerts/store.ts';
 import { CounterStore } from '../../durable-objects/cache-stats/store.ts';
 import { FeedStore } from '../../durable-objects/change-feed/store.ts';
@@ -21,7 +22,9 @@ import { Horizon } from '../../src/cache/clock/horizon.ts';
 import { rolloutOf } from '../../src/define/rollout.ts';
 import { RolloutWatch } from '../../src/inference/rollout/watch.ts';
 import { WIDTHS } from '../../src/operations/alerts/history.ts';
+import { KEPT_VALUES, VALUE_MINUTES } from '../../src/operations/alerts/regressions.ts';
 import { NOTHING_WATCHED } from '../../src/operations/alerts/watch.ts';
+import { REQUESTS } from '../../src/operations/requests.ts';
 import { EMPTY_TALLY, type ScoreBatch } from '../../src/pipeline/quality/tally.ts';
 import type { DriftWatchState } from '../../src/training/drift/watch.ts';
 import { ended, newRun, withCost } from '../../src/training/runs/run.ts';
@@ -70,6 +73,25 @@ it('reads and writes these rows in Alerts', async () => {
     for (const minute of [...new Set(minutes)].sort((a, b) => a - b)) evaluate(minute);
     step('an evaluation in which a bucket of each width begins', () => evaluate(45_001));
     step('an evaluation', () => evaluate(45_002));
+    const spending = new Spending(storage);
+    const requests = (value: number) => [
+      { name: REQUESTS, labels: { method: 'GET', route: '/v1/rides', status: '200' }, value },
+    ];
+    for (let quarter = 0; quarter <= KEPT_VALUES + 1; quarter += 1)
+      spending.note(requests(100 * quarter), quarter * VALUE_MINUTES);
+    const told = { a: 1 };
+    store.saveToldWarnings({}, told);
+    const after = (KEPT_VALUES + 2) * VALUE_MINUTES;
+    step('a quarter of an hour ends, after an eviction', () => {
+      const fresh = new Spending(storage);
+      fresh.note(requests(100 * after), after);
+      fresh.regressions(1);
+      store.saveToldWarnings(store.toldWarnings(), { a: 2 });
+    });
+    step('a quarter of an hour in which no warning changes', () => {
+      spending.note(requests(100 * after + 1), after + VALUE_MINUTES);
+      store.saveToldWarnings(store.toldWarnings(), { a: 2 });
+    });
     const records = new ActionRecords(storage);
     const silence = {
       ...{ id: 's', kind: 'silence' as const, matchers: [], author: 'a', comment: 'c' },
@@ -91,6 +113,8 @@ it('reads and writes these rows in Alerts', async () => {
     expect(figures).toEqual({
       'an evaluation': [4, 5],
       'an evaluation in which a bucket of each width begins': [6, 7],
+      'a quarter of an hour ends, after an eviction': [776, 4],
+      'a quarter of an hour in which no warning changes': [3, 2],
       'a silence, and its entry for the audit log': [3, 4],
     });
   });

@@ -28,7 +28,7 @@ const ASIDE_MAX = 64;
 /** A version that the evaluator answers while the runtime has not loaded it. */
 export interface ColdModel {
   readonly candidates: Candidates | undefined;
-  /** Settles with the first run, so that the runtime's start does not delay the answer. */
+  /** Settles with the first run. The runtime's start waits for it, so that it does not delay the answer. */
   readonly hasRun: Promise<void>;
   /** The outputs; undefined if the runtime has to compute these inputs. */
   run(inputs: Tensors, outputs?: readonly string[]): Tensors | undefined;

@@ -8,6 +8,7 @@ import { assertDigest, CANDIDATES_BYTES_MAX, type Manifest, MODEL_BYTES_MAX } fr
 import { type ColdModel, ColdModels } from './cold-models.ts';
 import type { Graph, Session } from './graph.ts';
 import { artifactKey } from './names.ts';
+import { Quiet } from './quiet.ts';
 import { type LoadPorts, parseCandidates } from './registry.ts';
 import type { Tensors } from './tensors.ts';
 
@@ -71,10 +72,6 @@ const MEMORY_OF_CANDIDATES = 5;
 /** A run whose session is evicted between its load and the run loads it again, this often at most. */
 const RUN_ATTEMPTS = 3;
 
-/** How long a load waits for the first run of the evaluator, and for its answer to leave, in milliseconds. */
-const FIRST_RUN_MS = 500;
-const ANSWER_LEAVES_MS = 20;
-
 /** A version that is asked for. */
 interface Asked {
   readonly version: string;
@@ -88,6 +85,16 @@ interface Asked {
 interface Loading {
   readonly cold: Promise<ColdModel | undefined>;
   readonly whole: Promise<InMemory>;
+  /** Ends the load's wait for a pause of the requests. */
+  readonly hurry: () => void;
+}
+
+/** What a load tells and is told while it is under way. */
+interface Progress {
+  /** Tells the evaluator of the version, or that there is none. */
+  readonly isCold: (model: ColdModel | undefined) => void;
+  /** Settles when the load may not wait for a pause of the requests. */
+  readonly wanted: Promise<void>;
 }
 
 /** A version in memory. */
@@ -109,6 +116,7 @@ export class LoadedModels {
   readonly #loaded = new Map<string, InMemory>();
   readonly #loading = new Map<string, Loading>();
   readonly #cold = new ColdModels();
+  readonly #quiet: Quiet;
   /** By version, the failure of its last load or run if the version may not be loaded, and until when it holds. */
   readonly #refused = new Map<string, { readonly failure: Failure; readonly untilMs: number }>();
   /** Loads that read artifacts, with the bytes that they read. */
@@ -118,6 +126,7 @@ export class LoadedModels {
   constructor(time: Time, bytesMax: number) {
     this.#time = time;
     this.#bytesMax = bytesMax;
+    this.#quiet = new Quiet(time);
   }
 
   /** The memory of the models, in bytes: an estimate from above. */
@@ -126,8 +135,8 @@ export class LoadedModels {
   }
 
   /**
-   * Returns the model of a manifest, and loads it if it is not in memory. While the runtime loads a graph that the
-   * evaluator computes, the evaluator answers.
+   * Returns the model of a manifest, and loads it if it is not in memory. The evaluator answers for a graph that it
+   * computes until the runtime has loaded it, which begins when the requests pause (`quiet.ts`).
    *
    * @param keepAlive keeps the load running if its request is cancelled, because other requests may wait for it.
    * @throws Failure `model_unavailable` if an artifact is missing or does not match its digest, or the load takes long.
@@ -138,6 +147,7 @@ export class LoadedModels {
     ports: LoadPorts,
     keepAlive: (promise: Promise<unknown>) => void,
   ): Promise<LoadedModel> {
+    this.#quiet.asked();
     const asked = { version: `${manifest.name}/${manifest.version}`, definition, manifest, ports, keepAlive };
     const cold = await this.#coldModel(asked);
     const { session, candidates } =
@@ -157,6 +167,7 @@ export class LoadedModels {
     if (inMemory === undefined && cold === undefined) return undefined;
     const { inputs, outputs } = inMemory?.session ?? manifest;
     const run = async (tensors: Tensors, wanted?: readonly string[]) => {
+      this.#quiet.asked();
       const computed =
         inMemory === undefined || inMemory.session.isReleased
           ? cold?.run(tensors, wanted)
@@ -169,6 +180,7 @@ export class LoadedModels {
 
   async #runModel(asked: Asked, tensors: Tensors, outputs: readonly string[] | undefined): Promise<Tensors> {
     const { version, manifest, ports } = asked;
+    this.#quiet.asked();
     for (let attempt = 0; attempt < RUN_ATTEMPTS; attempt += 1) {
       const evaluated = (await this.#coldModel(asked))?.run(tensors, outputs);
       if (evaluated !== undefined) {
@@ -237,7 +249,9 @@ export class LoadedModels {
     }
     const refused = this.#refusalOf(version);
     if (refused !== undefined) throw refused;
-    return await this.#waitFor(asked, this.#loadingOf(asked).whole);
+    const { whole, hurry } = this.#loadingOf(asked);
+    hurry();
+    return await this.#waitFor(asked, whole);
   }
 
   #refusalOf(version: string): Failure | undefined {
@@ -251,10 +265,11 @@ export class LoadedModels {
   #loadingOf(asked: Asked): Loading {
     const known = this.#loading.get(asked.version);
     if (known !== undefined) return known;
-    const { promise: cold, resolve, reject } = Promise.withResolvers<ColdModel | undefined>();
-    const whole = this.#load(asked, resolve);
+    const { promise: cold, resolve: isCold, reject } = Promise.withResolvers<ColdModel | undefined>();
+    const { promise: wanted, resolve: hurry } = Promise.withResolvers<void>();
+    const whole = this.#load(asked, { isCold, wanted });
     whole.catch(reject);
-    const loading = { cold, whole };
+    const loading = { cold, whole, hurry };
     this.#loading.set(asked.version, loading);
     asked.keepAlive(Promise.allSettled([whole, cold]));
     return loading;
@@ -266,10 +281,10 @@ export class LoadedModels {
     return await this.#time.withTimeout(loading, waitMs, () => tooSlow(waitMs));
   }
 
-  async #load(asked: Asked, isCold: (model: ColdModel | undefined) => void): Promise<InMemory> {
+  async #load(asked: Asked, progress: Progress): Promise<InMemory> {
     const { version } = asked;
     try {
-      const loading = this.#loadInTurn(asked, isCold);
+      const loading = this.#loadInTurn(asked, progress);
       const loaded = await this.#time.withTimeout(loading, LOAD_MS, () => tooSlow(LOAD_MS));
       this.#loaded.set(version, loaded);
       this.#evict(0, version);
@@ -282,12 +297,15 @@ export class LoadedModels {
     }
   }
 
-  async #loadInTurn(asked: Asked, isCold: (model: ColdModel | undefined) => void): Promise<InMemory> {
+  async #loadInTurn(asked: Asked, progress: Progress): Promise<InMemory> {
     const { manifest } = asked;
     const bytes = manifest.model.bytes + (manifest.candidates?.bytes ?? 0);
-    while (this.#reading.size > 0 && sum(this.#reading.values(), Number) + bytes > READING_BYTES_MAX)
+    while (this.#reading.size > 0 && sum(this.#reading.values(), Number) + bytes > READING_BYTES_MAX) {
+      // The loads that wait for a pause hold their artifacts meanwhile.
+      for (const { hurry } of this.#loading.values()) hurry();
       await Promise.race(this.#reading.keys());
-    const loading = this.#readAndLoad(asked, isCold);
+    }
+    const loading = this.#readAndLoad(asked, progress);
     // A load that never settles counts as long as its callers wait for it.
     const read = this.#time
       .withTimeout(loading, LOAD_MS, () => tooSlow(LOAD_MS))
@@ -316,14 +334,13 @@ export class LoadedModels {
     }
   }
 
-  async #readAndLoad(asked: Asked, isCold: (model: ColdModel | undefined) => void): Promise<InMemory> {
+  async #readAndLoad(asked: Asked, { isCold, wanted }: Progress): Promise<InMemory> {
     const { version, definition, manifest, ports } = asked;
     try {
       const { model, candidates, candidatesBytes } = await readArtifacts(definition, manifest, ports);
       const cold = this.#cold.add(version, model, manifest, candidates);
       isCold(cold);
-      // The runtime's start and its load keep the isolate from all else, also from sending the answer.
-      if (cold !== undefined) await this.#hasAnswered(cold);
+      if (cold !== undefined) await this.#quiet.comes(cold.hasRun, wanted);
       const session = await ports.loadGraph(model);
       return { session, candidates, bytes: session.bytes + candidatesBytes * MEMORY_OF_CANDIDATES };
     } catch (error) {
@@ -337,12 +354,6 @@ export class LoadedModels {
       }
       throw failure;
     }
-  }
-
-  async #hasAnswered({ hasRun }: ColdModel): Promise<void> {
-    const late = () => new Error('No request has run the model.');
-    await this.#time.withTimeout(hasRun, FIRST_RUN_MS, late).catch(() => undefined);
-    await this.#time.withTimeout(new Promise(() => undefined), ANSWER_LEAVES_MS, late).catch(() => undefined);
   }
 }
 

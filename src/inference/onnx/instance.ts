@@ -1,5 +1,6 @@
 import start, { type OnnxModule } from 'onnxruntime-web/ort-wasm-simd-threaded.mjs';
 import wasmModule from 'onnxruntime-web/ort-wasm-simd-threaded.wasm';
+import { sleep } from '../../platform/clock.ts';
 import { Failure } from '../../platform/failure.ts';
 
 const PAGE_BYTES = 65_536;
@@ -68,7 +69,12 @@ export class OnnxInstance {
         printErr: () => undefined,
       }),
     );
-    return new OnnxInstance(await starting, memory);
+    // Each part of a start holds the thread for 10 to 50 ms. Between them, requests that came meanwhile go on.
+    const module = await starting;
+    await sleep(0);
+    const instance = new OnnxInstance(module, memory);
+    await sleep(0);
+    return instance;
   }
 
   get heapBytes(): number {

@@ -118,6 +118,17 @@ it('refuses a run while the quality of the events is not known, and begins no ot
   expect(await runs()).toHaveLength(1);
 });
 
+/** Predictions for riders who never rode: each of their features is the default. */
+async function askForNewRiders(after: number, count: number): Promise<void> {
+  const answers = Array.from({ length: count }, (_, index) =>
+    call<{ model: { version: string }; source: string }>('POST', '/v1/predictions/ride-minutes', {
+      key: `00000000-0000-4000-8000-${String(after + index).padStart(12, '0')}`,
+    }),
+  );
+  for (const { json } of await Promise.all(answers))
+    expect(json).toMatchObject({ source: 'model', model: { version } });
+}
+
 let version: string | null;
 
 it('trains from events to the challenger, with the same bytes again', async () => {
@@ -166,22 +177,22 @@ it('ends a run that is cancelled, and goes on with it', async () => {
 it('sees that the rows drift which the new version is asked about, and asks for a run', async () => {
   const promoted = await call('PUT', '/v1/admin/models/ride-minutes/aliases/champion', { version });
   expect(promoted.status).toBe(200);
-  // Riders who never rode: each of their features is the default.
-  const answers = Array.from({ length: 100 }, (_, index) =>
-    call<{ model: { version: string }; source: string }>('POST', '/v1/predictions/ride-minutes', {
-      key: `00000000-0000-4000-8000-${String(index).padStart(12, '0')}`,
-    }),
-  );
-  for (const { json } of await Promise.all(answers))
-    expect(json).toMatchObject({ source: 'model', model: { version } });
+  // Rows of an answer whose version could not be verified in time are not watched, and a report that is lost is not sent
+  // again: so riders ask until a drift is seen.
+  let asked = 0;
   const seen = await eventually(
-    async () => (await call<Drift>('GET', '/v1/admin/models/ride-minutes/drift')).json,
-    // A busy isolate sends its rows in several reports, and the first of them may tell a drift.
-    ({ versions: [watched] }) => watched !== undefined && watched.drifts.length > 0 && watched.rows === 100,
-    60_000,
+    async () => {
+      await askForNewRiders(asked, 25);
+      asked += 25;
+      return (await call<Drift>('GET', '/v1/admin/models/ride-minutes/drift')).json;
+    },
+    ({ versions: [watched] }) => watched !== undefined && watched.drifts.length > 0,
+    180_000,
   );
   expect(differences(WRITTEN_EXAMPLES['getDrift']?.['200'], seen)).toEqual([]);
-  expect(seen.versions).toMatchObject([{ version, rows: 100, falseAlarmRows: 10_000 }]);
+  expect(seen.versions).toMatchObject([{ version, falseAlarmRows: 10_000 }]);
+  expect(seen.versions[0]?.rows).toBeGreaterThanOrEqual(25);
+  expect(seen.versions[0]?.rows).toBeLessThanOrEqual(asked);
   // A run has begun within the hour before.
   expect(seen.versions[0]?.drifts).toMatchObject([
     { until: null, training: { run: null, why: 'debounced' } },

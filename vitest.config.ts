@@ -1,4 +1,6 @@
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
 import { DurationsReporter } from './test/support/node/durations-reporter.ts';
@@ -31,12 +33,19 @@ const LONG = '**/*.long.test.ts';
 /** No test asserts a time. These only end one that hangs, on a machine whose cores do other work as well. */
 const PATIENT = { testTimeout: 300_000, hookTimeout: 300_000 };
 
+/** What src/inference/onnx/instance.ts imports; in workerd, tests have it from a binding. */
+const WASM = 'onnxruntime-web/ort-wasm-simd-threaded.wasm';
+const WASM_OF_BINDING = { [WASM]: join(import.meta.dirname, 'test/support/workers/onnx-wasm.ts') };
+
 /** Runs the files of a project in workerd. */
 function workerd() {
   return cloudflareTest({
     main: './test/support/worker/index.ts',
     wrangler: { configPath: './wrangler.toml' },
-    miniflare: { bindings: WORKER_VARS },
+    miniflare: {
+      bindings: WORKER_VARS,
+      dataBlobBindings: { ONNX_WASM: fileURLToPath(import.meta.resolve(WASM)) },
+    },
   });
 }
 
@@ -90,7 +99,11 @@ export default defineConfig({
         // A file would take longer to load the worker's modules again than most take to run.
         isolate: false,
         setupFiles: ['test/support/workers/fresh.ts'],
-      }).map(({ test: { environment: _, ...test } }) => ({ plugins: [workerd()], test })),
+      }).map(({ test: { environment: _, ...test } }) => ({
+        plugins: [workerd()],
+        resolve: { alias: WASM_OF_BINDING },
+        test,
+      })),
       ...layer('e2e', ['test/e2e', 'examples/*/test/e2e'], {
         // Each file would load wrangler and compile the embedded database again.
         isolate: false,

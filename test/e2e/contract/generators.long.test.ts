@@ -26,7 +26,7 @@ const run = async (command: string, args: readonly string[], cwd: string) =>
     cwd,
     timeout: TIMEOUT_MS,
     maxBuffer: 64 * 1024 * 1024,
-    env: { ...process.env, PYTHONPATH: `${cwd}:${PYTHON_TOOLS ?? ''}`, PYTHONDONTWRITEBYTECODE: '1' },
+    env: { ...process.env, PYTHONPATH: `${cwd}:${PYTHON_TOOLS ?? ''}` },
   });
 
 let folder: string;

@@ -134,7 +134,6 @@ async function schemathesis(...options: readonly string[]): Promise<{ code: unkn
       env: {
         ...process.env,
         PYTHONPATH: PACKAGES,
-        PYTHONDONTWRITEBYTECODE: '1',
         SCHEMATHESIS_HOOKS: join(FOLDER, 'hooks.py'),
         MILLRACE_CONTRACT: JSON.stringify(values),
       },

@@ -27,7 +27,7 @@ export async function withFeast(
   more: readonly string[] = [],
 ): Promise<Outcome[]> {
   const child = spawn('python3', [join(import.meta.dirname, 'python/client.py'), url.origin, key, ...more], {
-    env: { ...process.env, PYTHONPATH: PACKAGES, PYTHONDONTWRITEBYTECODE: '1', FEAST_USAGE: 'False' },
+    env: { ...process.env, PYTHONPATH: PACKAGES, FEAST_USAGE: 'False' },
     timeout: TIMEOUT_MS,
     stdio: 'pipe',
   });

@@ -84,7 +84,6 @@ const unset = (name: string, value: string | undefined) =>
 const python = (api: string) =>
   program('python3', (...target) => [join(FOLDER, 'python/client.py'), ...target, api], {
     PYTHONPATH: PYTHON_PACKAGES,
-    PYTHONDONTWRITEBYTECODE: '1',
     PYTHONUTF8: '1',
   });
 

@@ -13,8 +13,8 @@ import { shareOf } from '../support/node/part.ts';
 import { KEY, type Stack, startStack } from '../support/node/stack.ts';
 import { catalog } from '../support/point-in-time/catalog.ts';
 
-const EVENTS = shareOf(6_000, 0.5);
-const PAIRS = shareOf(1_000, 0.4);
+const EVENTS = shareOf(6_000, 0.25);
+const PAIRS = shareOf(1_000, 0.2);
 const DAY_MS = 86_400_000;
 
 let stack: Stack;

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { partOf } from '../../support/node/part.ts';
 import { KEY, type Stack, startStack } from '../../support/node/stack.ts';
 import { CASES, type Expected, expectedOf, sentBy, storedOf } from './cases.ts';
 import { type Answer, CLIENTS, type Client, type ClientName, type Mode, type SentEvent } from './client.ts';
@@ -12,7 +13,7 @@ beforeAll(async () => {
 }, TIMEOUT_MS);
 afterAll(() => stack[Symbol.asyncDispose]());
 
-describe.each(CLIENTS)('the SDK of $name', (client) => {
+describe.each(partOf(CLIENTS, 2))('the SDK of $name', (client) => {
   const title = client.missing === undefined ? 'sends' : `sends (skipped: ${client.missing})`;
   describe.skipIf(client.missing !== undefined)(title, () => sdk(client));
 });

@@ -95,20 +95,24 @@ describe('db:generate without a terminal', () => {
     240_000,
   );
 
-  it('does the same for tables, and fails if drizzle-kit asks another question', async () => {
-    await generate(`${STATIONS} export const mood = pgEnum('mood', ['good']);`);
-    const renamed = await generate(
-      `${STATIONS.replace("'stations'", "'places'")} export const mood = pgEnum('mood', ['good']);`,
-    );
-    expect(renamed.code).toBe(1);
-    expect(renamed.stderr).toContain('tables: gone public.stations; new public.places');
-    const other = await generate(`${STATIONS} export const mood = pgEnum('moods', ['good']);`);
-    expect(other.code).toBe(1);
-    expect(other.stderr).toContain(
-      'drizzle-kit asks whether a schema, an enumeration or the like was renamed',
-    );
-    expect(await migrations()).toEqual(['0000_next.sql']);
-  }, 240_000);
+  it.skipIf(IS_PART)(
+    'does the same for tables, and fails if drizzle-kit asks another question',
+    async () => {
+      await generate(`${STATIONS} export const mood = pgEnum('mood', ['good']);`);
+      const renamed = await generate(
+        `${STATIONS.replace("'stations'", "'places'")} export const mood = pgEnum('mood', ['good']);`,
+      );
+      expect(renamed.code).toBe(1);
+      expect(renamed.stderr).toContain('tables: gone public.stations; new public.places');
+      const other = await generate(`${STATIONS} export const mood = pgEnum('moods', ['good']);`);
+      expect(other.code).toBe(1);
+      expect(other.stderr).toContain(
+        'drizzle-kit asks whether a schema, an enumeration or the like was renamed',
+      );
+      expect(await migrations()).toEqual(['0000_next.sql']);
+    },
+    240_000,
+  );
 });
 
 it('finds the committed migrations of both sets up to date', async () => {

@@ -18,6 +18,9 @@ await runCommand(async () => {
   if (values.help) return console.log(USAGE);
   const { packages } = z.object({ packages: Packages }).parse(JSON.parse(readFileSync(LOCKFILE, 'utf8')));
   const findings = licenceFindings(packages);
-  if (findings.length === 0) return 0;
+  if (findings.length === 0) {
+    console.log(`${Object.keys(packages).length - 1} packages have licences that are accepted.`);
+    return 0;
+  }
   throw new Error(`Licences that are not accepted:\n${findings.map((line) => `  ${line}`).join('\n')}`);
 });

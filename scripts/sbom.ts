@@ -4,7 +4,7 @@ import { readOptions } from './command-line/options.ts';
 import { runCommand } from './command-line/run.ts';
 import { SbomLockfile, sbomOf } from './project/sbom.ts';
 
-const USAGE = `Usage: npm run -s sbom > FILE
+const USAGE = `Usage: npm run sbom --silent > FILE
 
 Writes the packages of what is deployed, with versions, licences and hashes, as JSON of CycloneDX 1.5: those of
 package-lock.json that are no development dependencies.`;

@@ -150,6 +150,20 @@ describe('a view gets the inputs that it declares, and no others', () => {
   });
 });
 
+describe('answers', () => {
+  it('have no field that the response does not declare', async () => {
+    const leaky = view({
+      ...common,
+      name: 'leaky',
+      response: z.object({ id: z.number(), bikes: z.array(z.object({ name: z.string() })) }),
+      load: async (_db, { id }) => ({ id, secret: 'x', bikes: [{ name: 'B1', secret: 'y' }] }),
+      tags: ({ id }) => [station.row(id)],
+    });
+    const { value } = await load(leaky, { id: 7 });
+    expect(value).toEqual({ id: 7, bikes: [{ name: 'B1' }] });
+  });
+});
+
 describe('tags', () => {
   it('are made from the row of the database, not from the response', async () => {
     const loud = view({

@@ -48,6 +48,8 @@ const SCRIPTS: Readonly<Record<string, Run>> = {
   'verify:coherence': { test: 'scripts/prove-replaceable.ts' },
   'conformance:onnx': { test: 'test/conformance/onnx/conformance.long.test.ts' },
   import: { needs: 'a file of the UCI data sets; the script belongs to the project of the catalog' },
+  sbom: { test: 'test/unit/scripts/sbom.long.test.ts' },
+  licences: { ci: 'npm run check' },
   deploy: { needs: 'a Cloudflare account; npm run deploy:check is a step of CI' },
 };
 /** Their `--help` lists the options. Of the others the source has to name them. */
@@ -65,6 +67,8 @@ const WITH_HELP = [
   'client:types',
   'catalog:examples',
   'monitoring',
+  'sbom',
+  'licences',
 ];
 
 /** The options of all commands of `npm run cli`. */
@@ -92,6 +96,7 @@ const COMMANDS: readonly (readonly [RegExp, Run])[] = [
     /^(source <\(npm run --silent cli -- completion bash\)|millrace )/,
     { test: 'test/unit/scripts/cli.test.ts' },
   ],
+  [/^npm audit /, { needs: 'a registry that answers questions about known faults, which are new each day' }],
   [/^python3 /, { needs: 'Python with a library that trains; the tests of the example run its programs' }],
   [/^curl /, { test: 'test/unit/docs/requests.test.ts' }],
 ];

@@ -11,7 +11,7 @@ const execute = promisify(execFile);
 
 /** Where blocks of other languages are run, or why they are not. */
 const OTHERS: Readonly<Record<string, string>> = {
-  'docs/catalog.md sql': 'grants for a role that owns nothing: test/unit/storage/adopted.test.ts',
+  'docs/catalog.md sql': 'grants for a role that owns nothing: test/unit/storage/adopted.long.test.ts',
   'docs/models.md py':
     'needs scikit-learn; test/support/onnx/scikit-learn/mood.py wrote what the tests publish',
   'docs/features.md yaml': 'configures Feast: test/e2e/feast/python/client.py has the same values',

@@ -16,4 +16,9 @@ export const MIGRATIONS: readonly Migration[] = [
       'create table invalidations (seq integer primary key, at_ms integer not null, tags blob not null)',
     );
   },
+  // The record of the phases as JSON, and the invalidation that came with it. In the row that each start reads anyway.
+  (sql) => {
+    sql.exec('alter table clock add column phases text');
+    sql.exec('alter table clock add column phases_seq integer not null default 0');
+  },
 ];

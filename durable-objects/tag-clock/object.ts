@@ -6,11 +6,21 @@ import type { SyncRequest } from '../../src/cache/clock/mirror.ts';
 import { RegionClock } from '../../src/cache/clock/region.ts';
 import { RootClock } from '../../src/cache/clock/root.ts';
 import type { SourcePass } from '../../src/cache/clock/sources.ts';
+import { tagHashes } from '../../src/cache/clock/tag-hash.ts';
 import { clockAt, encodeAnswer, type RemoteClock } from '../../src/cache/clock/wire.ts';
-import { sleep, systemTime } from '../../src/platform/clock.ts';
+import {
+  type PhaseRecord,
+  type PhaseSwitch,
+  statesOf,
+  switched,
+} from '../../src/operations/phases/record.ts';
+import { sleep, systemNow, systemTime } from '../../src/platform/clock.ts';
 import { newId } from '../../src/platform/ids.ts';
 import { REGIONS, type Region } from '../../src/platform/regions.ts';
 import { ClockStore } from './store.ts';
+
+/** A switch is an invalidation, so that pushes and syncs carry it as they carry any other. */
+const PHASES_TAG = 'phases';
 
 /** The effects of a clock beside its own storage. */
 export interface ClockPorts {
@@ -34,6 +44,8 @@ export interface ClockPorts {
 export class TagClock extends DurableObject implements RemoteClock {
   /** Undefined for an object of another name, or one that is addressed by its id: it would be a second root. */
   readonly #clock: RootClock | RegionClock | undefined;
+  /** Only the root has one. */
+  readonly #store: ClockStore | undefined;
 
   constructor(ctx: DurableObjectState, env: Cloudflare.Env, ports: ClockPorts) {
     super(ctx, env);
@@ -46,10 +58,11 @@ export class TagClock extends DurableObject implements RemoteClock {
     if (ctx.id.name !== 'root') return;
     const everyMs = ports.outboxWatchMs;
     const store = new ClockStore(ctx.storage);
+    this.#store = store;
     const horizon = new Horizon(ports.horizonMs);
     this.#clock = new RootClock(store.load(newId, horizon), horizon, newId(), {
       time: systemTime,
-      save: (seq, tags, atMs) => store.save(seq, tags, atMs),
+      save: (...saved) => store.save(...saved),
       forget: (floorSeq) => store.forget(floorSeq),
       push: ports.push,
       heartbeat: ports.heartbeat,
@@ -63,9 +76,41 @@ export class TagClock extends DurableObject implements RemoteClock {
     return this.#root().invalidate(tags);
   }
 
+  /** Who switched which phase, when and why. On the root only. */
+  async phases(): Promise<PhaseRecord> {
+    this.#root();
+    return this.#record();
+  }
+
+  /**
+   * Switches a phase, in one transaction with an invalidation: every mirror that reaches it has the new state. A phase that
+   * is in this state already stays as it is.
+   *
+   * @param invalidated tags of what the switch makes invalid.
+   * @returns the record, and the moment from which on reads follow it. On the root only.
+   */
+  async switchPhase(
+    change: PhaseSwitch,
+    invalidated: readonly string[],
+  ): Promise<{ readonly record: PhaseRecord; readonly token: Token }> {
+    const root = this.#root();
+    const before = this.#record();
+    const record = switched(before, change, systemNow());
+    if (record === before) return { record, token: root.token };
+    const tags = tagHashes([PHASES_TAG, ...invalidated]);
+    const token = root.switchPhases(statesOf(record), tags, (seq) => this.#store?.writeRecord(record, seq));
+    this.#store?.recorded(record);
+    return { record, token };
+  }
+
+  #record(): PhaseRecord {
+    if (this.#store !== undefined) return this.#store.record;
+    throw new TypeError('Only the root clock has the record of the phases.');
+  }
+
   /** The changes since a mirror's last sync, as fresh as the mirror asks for, encoded by `wire.ts`. */
   async sync(request: SyncRequest): Promise<Uint8Array<ArrayBuffer>> {
-    return encodeAnswer(await this.#named().sync(request), request.epoch);
+    return encodeAnswer(await this.#named().sync(request), request.epoch, request.takesPhases);
   }
 
   /** Call this before a source is read. `closePass` then asserts that everything committed before this call is invalidated. */

@@ -1,6 +1,12 @@
 import type { ClockLimits } from '../../src/cache/clock/changed-tags.ts';
 import { type Clock, newClock } from '../../src/cache/clock/clock.ts';
 import type { Horizon } from '../../src/cache/clock/horizon.ts';
+import {
+  NEVER_SWITCHED,
+  type PhaseRecord,
+  parseRecord,
+  statesOf,
+} from '../../src/operations/phases/record.ts';
 import { migrate } from '../sqlite-migrations.ts';
 import { MIGRATIONS } from './migrations.ts';
 
@@ -10,6 +16,7 @@ import { MIGRATIONS } from './migrations.ts';
  */
 export class ClockStore {
   readonly #storage: DurableObjectStorage;
+  #record: PhaseRecord = NEVER_SWITCHED;
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
@@ -24,7 +31,9 @@ export class ClockStore {
   load(newEpoch: () => string, horizon: Horizon, limits?: ClockLimits): Clock {
     const { sql } = this.#storage;
     const [row] = sql
-      .exec<{ epoch: string; floor_seq: number }>('select epoch, floor_seq from clock')
+      .exec<{ epoch: string; floor_seq: number; phases: string | null; phases_seq: number }>(
+        'select epoch, floor_seq, phases, phases_seq from clock',
+      )
       .toArray();
     if (row === undefined) {
       const epoch = newEpoch();
@@ -32,6 +41,8 @@ export class ClockStore {
       return newClock(epoch, limits);
     }
     const clock = newClock(row.epoch, limits);
+    this.#record = row.phases === null ? NEVER_SWITCHED : parseRecord(row.phases);
+    clock.phases = { states: statesOf(this.#record), seq: row.phases_seq };
     clock.seq = row.floor_seq;
     clock.changed.forgetUpTo(row.floor_seq);
     const rows = sql.exec<{ seq: number; at_ms: number; tags: ArrayBuffer }>(
@@ -45,14 +56,46 @@ export class ClockStore {
     return clock;
   }
 
-  /** Persists one invalidation. The platform holds back the answer until it is on disk. */
-  save(seq: number, tags: readonly number[], atMs: number): void {
+  /**
+   * Persists one invalidation. The platform holds back the answer until it is on disk.
+   *
+   * @param also writes in the same transaction.
+   */
+  save(seq: number, tags: readonly number[], atMs: number, also?: () => void): void {
+    const insert = () =>
+      this.#storage.sql.exec(
+        'insert into invalidations (seq, at_ms, tags) values (?, ?, ?)',
+        seq,
+        atMs,
+        Uint32Array.from(tags).buffer,
+      );
+    if (also === undefined) {
+      insert();
+      return;
+    }
+    this.#storage.transactionSync(() => {
+      insert();
+      also();
+    });
+  }
+
+  /** Who switched which phase, when and why. */
+  get record(): PhaseRecord {
+    return this.#record;
+  }
+
+  /** Writes the record of the phases. @param seq the number of the invalidation that comes with it. */
+  writeRecord(record: PhaseRecord, seq: number): void {
     this.#storage.sql.exec(
-      'insert into invalidations (seq, at_ms, tags) values (?, ?, ?)',
+      'update clock set phases = ?, phases_seq = ? where id = 0',
+      JSON.stringify(record),
       seq,
-      atMs,
-      Uint32Array.from(tags).buffer,
     );
+  }
+
+  /** Takes the record over once its transaction is committed. */
+  recorded(record: PhaseRecord): void {
+    this.#record = record;
   }
 
   /** Removes the invalidations up to the floor, in one transaction with the floor itself. */

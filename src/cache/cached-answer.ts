@@ -3,6 +3,7 @@ import { formatToken, type Token } from './clock/clock.ts';
 import { ageMs, type Mirror } from './clock/mirror.ts';
 import type { Entry } from './entry.ts';
 import { type Decision, maxAgeForOthers, type ReadLevel, withinGrain } from './freshness.ts';
+import type { PhaseDetail } from './phases.ts';
 import type { Tier } from './tiers/tier.ts';
 
 /** Why the cache did not answer (RFC 9211 §2.2). */
@@ -18,8 +19,8 @@ export interface CachedAnswer {
         readonly stored: boolean;
         /** True if another request read the origin for this one. */
         readonly collapsed: boolean;
-        /** Set if an entry was rejected only because its source is suspect. */
-        readonly because?: 'source-behind' | undefined;
+        /** Set if an entry was rejected only because its source is suspect, or if a switch keeps the cache out. */
+        readonly because?: 'source-behind' | PhaseDetail | undefined;
       };
   /** Set, with the reason, if the answer may break the level's promise. */
   readonly unverified: Doubt | 'origin-unavailable' | undefined;

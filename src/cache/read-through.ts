@@ -3,6 +3,7 @@ import type { Principal } from '../define/principal.ts';
 import type { Loaded } from '../define/view.ts';
 import type { Deadline } from '../platform/deadline.ts';
 import { Failure } from '../platform/failure.ts';
+import type { PhaseState, PhaseStates } from '../platform/phases.ts';
 import { NO_SPAN, type Span, within } from '../platform/tracing/span.ts';
 import { answerFrom, type CachedAnswer, type Doubt } from './cached-answer.ts';
 import { isValid, type Token } from './clock/clock.ts';
@@ -21,6 +22,7 @@ import {
   type TagVerdict,
 } from './freshness.ts';
 import { unlessAway } from './patience.ts';
+import { cacheStateNow, phasesOf } from './phases.ts';
 import { type RefreshPorts, refreshInBackground } from './refreshes.ts';
 import { type Filled, type Flight, type RecentFills, singleFlight } from './single-flight.ts';
 import type { Tier } from './tiers/tier.ts';
@@ -107,6 +109,8 @@ export function readFromMemory(request: ReadRequest, ports: ReadThroughPorts): C
   const nowMs = ports.time.now();
   if (!ports.follower.isReady(need, ports.context) || isSourceBehind(need, ports.follower, nowMs))
     return undefined;
+  const cache = cacheStateNow(ports.follower, ports.context, need.maxAgeMs);
+  if (cache === undefined || cache === 'off') return undefined;
   const [nearest] = ports.tiers;
   if (nearest === undefined || !policy.tiers.includes(nearest.name)) return undefined;
   const entry = nearest.get(key);
@@ -116,18 +120,25 @@ export function readFromMemory(request: ReadRequest, ports: ReadThroughPorts): C
   const question = { policy, level: levelOf(request), key, entry, tags: 'valid' } as const;
   const decision = decide(question, nowMs, ports.random());
   if (decision.serve !== 'fresh') return undefined;
-  if (decision.refresh === 'background') refresh(request, ports, decision);
+  if (decision.refresh === 'background' && cache === 'on') refresh(request, ports, decision);
   return answer(entry, { hit: true, tier: nearest.name, stale: false }, request, ports, { decision });
 }
 
 /** The second step of `readThrough`. */
 export async function readFurther(request: ReadRequest, ports: ReadThroughPorts): Promise<CachedAnswer> {
   const doubt = await doubtOf(request, ports);
-  const found = await lookUp(request, ports, doubt);
+  // A clock that has just not answered is not asked again.
+  const isSilent = doubt === 'clock-unavailable';
+  const { cache } = isSilent ? known(ports) : await phasesOf(ports.follower, ports.context);
+  const found = cache === 'off' ? NOTHING_FOUND : await lookUp(request, ports, doubt, cache);
   if (found.usable !== undefined) return found.usable;
   await request.beforeFill?.();
   if (doubt === 'clock-unavailable') return await fromOriginUnstored(request, ports);
-  return await fill(request, ports, found.stale, doubt);
+  return await fill(request, ports, found.stale, doubt, cache);
+}
+
+function known({ follower }: ReadThroughPorts): PhaseStates {
+  return follower.mirror.clock.phases.states;
 }
 
 function levelOf({ policy, consistency }: ReadRequest): ReadLevel {
@@ -181,10 +192,13 @@ interface Found {
   readonly stale: Stale | undefined;
 }
 
+const NOTHING_FOUND: Found = { usable: undefined, stale: undefined };
+
 async function lookUp(
   request: ReadRequest,
   ports: ReadThroughPorts,
   doubt: Doubt | undefined,
+  cache: Exclude<PhaseState, 'off'>,
 ): Promise<Found> {
   const { key, policy } = request;
   const level = levelOf(request);
@@ -195,13 +209,15 @@ async function lookUp(
     if (entry === undefined) continue;
     const tags = verdictOn(entry, request, ports, doubt);
     const decision = decide({ policy, level, key, entry, tags }, ports.time.now(), ports.random());
-    if (decision.serve === 'no') {
+    const isOn = cache === 'on';
+    // Without refreshes, a stale answer would be the same for ever.
+    if (decision.serve === 'no' || (decision.serve === 'stale' && !isOn)) {
       if (stale === undefined || entry.filledAt > stale.entry.filledAt) stale = { entry, tags };
       continue;
     }
-    for (const nearer of tiers.slice(0, index))
+    for (const nearer of isOn ? tiers.slice(0, index) : [])
       ports.context.keepAlive(Promise.resolve(nearer.put(key, entry)));
-    if (decision.refresh === 'background') refresh(request, ports, decision);
+    if (decision.refresh === 'background' && isOn) refresh(request, ports, decision);
     const source = { hit: true, tier: tier.name, stale: decision.serve === 'stale' } as const;
     // A stale answer to an `eventual` reader is marked as stale, so it needs no other mark.
     const unverified = tags === 'unverified' ? doubt : undefined;
@@ -230,36 +246,38 @@ function verdictOn(
 
 function refresh(request: ReadRequest, ports: ReadThroughPorts, { serve }: Decision): void {
   const what = { key: request.key, isAhead: serve === 'fresh' };
-  refreshInBackground(what, () => fill(request, ports, undefined, undefined), ports);
+  refreshInBackground(what, () => fill(request, ports, undefined, undefined, 'on'), ports);
 }
 
 async function fill(
   request: ReadRequest,
   ports: ReadThroughPorts,
   stale: Stale | undefined,
-  because: 'source-behind' | undefined,
+  doubt: 'source-behind' | undefined,
+  cache: PhaseState,
 ): Promise<CachedAnswer> {
   const { key, policy, grainMs } = request;
   // The entry has to reflect every invalidation that this reader's mirror knows of now.
   const { epoch, seq: minStamp } = ports.follower.mirror.clock;
   const grain = grainMs === undefined ? {} : { minNow: grainAt(grainMs, ports.time.now()) };
   // Its reader is owed commits that no mirror may know of, if they are older than both bounds together.
-  const age = because === undefined ? {} : { maxReadAgeMs: policy.boundMs + policy.sourceBoundMs };
+  const age = doubt === undefined ? {} : { maxReadAgeMs: policy.boundMs + policy.sourceBoundMs };
   const { time, context } = ports;
   const isBegun = ports.recentFills.begin(key, time.now());
   // A refresh fills a key that a tier has.
   const isContended = isBegun || stale !== undefined || ports.refreshing.has(key);
   const gate = policy.singleFlight && isContended ? ports.gateOf(key) : undefined;
-  const filling = singleFlight(
-    gate,
-    { epoch, minStamp, ...grain, ...age },
-    () => readCounted(request, ports),
-    {
-      time,
-      keepAlive: context.keepAlive,
-    },
-  ).then((flight) => kept(flight, request, ports));
-  const forward = stale === undefined ? 'uri-miss' : 'stale';
+  const read = () => readCounted(request, ports);
+  const wanted = { epoch, minStamp, ...grain, ...age };
+  const isStoring = cache === 'on';
+  const filling = isStoring
+    ? singleFlight(gate, wanted, read, { time, keepAlive: context.keepAlive }).then((flight) =>
+        kept(flight, request, ports),
+      )
+    : read().then((filled): Flight => ({ ...filled, storable: false, shared: false }));
+  const missed = stale === undefined ? 'uri-miss' : 'stale';
+  const forward = isStoring ? missed : 'bypass';
+  const because = isStoring ? doubt : (`phase-${cache}` as const);
   const filled = ({ entry, storable, shared: collapsed }: Flight) => {
     if (stale?.tags === 'invalidated' && !collapsed)
       ports.refilled?.(request.view, entry.etag === stale.entry.etag ? 'unchanged' : 'changed');
@@ -285,7 +303,7 @@ function standingIn(entry: Entry, request: ReadRequest, ports: ReadThroughPorts)
  * is none. It does not wait for anything.
  */
 export function standInFromMemory(request: ReadRequest, ports: ReadThroughPorts): CachedAnswer | undefined {
-  const [nearest] = tiersOf(request, ports);
+  const [nearest] = known(ports).cache === 'off' ? [] : tiersOf(request, ports);
   const entry = nearest?.name === 'memory' ? nearest.get(request.key) : undefined;
   if (entry === undefined || entry instanceof Promise) return undefined;
   const tags = verdictOn(entry, request, ports, undefined);

@@ -98,7 +98,7 @@ function settingsOf(env: Env, known: Pick<Settings, 'expected' | 'isLocal' | 'is
 }
 
 /** The local queues are counted by the isolate; those of the platform tell it themselves. */
-async function backlogOf(env: Env): Promise<QueueFacts> {
+export async function backlogOf(env: Env): Promise<QueueFacts> {
   const local = queuedItems(env);
   if (local !== undefined)
     return Object.fromEntries(Object.entries(local).map(([queue, items]) => [queue, { items }]));

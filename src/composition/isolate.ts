@@ -4,6 +4,7 @@ import type { CachedAnswer } from '../cache/cached-answer.ts';
 import type { Token } from '../cache/clock/clock.ts';
 import { ClockFollower, type FollowerContext } from '../cache/clock/follower.ts';
 import { RegionHedge } from '../cache/clock/region-hedge.ts';
+import { phasesOf } from '../cache/phases.ts';
 import {
   type ReadRequest,
   type ReadThroughPorts,
@@ -47,7 +48,8 @@ import type { Observation } from '../operations/observation.ts';
 import { LineageRecorder } from '../pipeline/lineage/recorder.ts';
 import { systemNow, systemTime } from '../platform/clock.ts';
 import { sha256Hex } from '../platform/digest.ts';
-import { ISOLATE_MEMORY_BYTES, MODEL_MEMORY_BYTES } from '../platform/limits.ts';
+import { MODEL_MEMORY_BYTES } from '../platform/limits.ts';
+import type { PhaseStates } from '../platform/phases.ts';
 import { systemRandom } from '../platform/random.ts';
 import { RequestTrace, type TracedHandler } from '../platform/tracing/request-trace.ts';
 import { NO_SPAN, type Span, spanned } from '../platform/tracing/span.ts';
@@ -61,20 +63,13 @@ import { BoundParts } from './bound-parts.ts';
 import { syncFrom } from './clock.ts';
 import { type Config, envIn } from './config.ts';
 import { assertBindings, type Env } from './env.ts';
+import { FEATURE_ROWS_BYTES, LOADED_MODELS_BYTES, MEMORY_TIER_BYTES } from './isolate-memory.ts';
 import { noticeHost } from './notice-host.ts';
 import { fillGate } from './objects.ts';
 import { fetchKeySet } from './oidc.ts';
 import { registryOf } from './registry.ts';
 import { RequestScope } from './request-scope.ts';
 import { readInSpan } from './traced-read.ts';
-
-/** The isolate's share of memory for answers. The runtime, the models and the requests need the rest. */
-const ANSWERS_BYTES = (ISOLATE_MEMORY_BYTES * 3) / 16;
-/** The part of it for the features of keys: about 1,000 keys with a dozen features. */
-const FEATURE_ROWS_BYTES = ANSWERS_BYTES / 12;
-const MEMORY_TIER_BYTES = ANSWERS_BYTES - FEATURE_ROWS_BYTES;
-/** The memory of the ONNX runtime without a model: it begins with 16 MiB, and uses about half of them itself. */
-const RUNTIME_BYTES = 8 * 1024 * 1024;
 
 /**
  * State that outlives a request. It holds values only, because a request must not await a promise of another request.
@@ -87,7 +82,7 @@ export class Isolate {
   readonly memory = new MemoryTier(MEMORY_TIER_BYTES);
   readonly rows = new RowCache(FEATURE_ROWS_BYTES);
   readonly runtime = new OnnxRuntime(MODEL_MEMORY_BYTES);
-  readonly models = new LoadedModels(systemTime, MODEL_MEMORY_BYTES - RUNTIME_BYTES);
+  readonly models = new LoadedModels(systemTime, LOADED_MODELS_BYTES, () => this.phases.inference === 'on');
   readonly invalidated = new InvalidatedChanges();
   readonly ended = new EndedEpochs();
   readonly keys = new KeyTable(this.follower, systemTime);
@@ -98,6 +93,11 @@ export class Isolate {
   readonly served = new ServedLog();
   readonly observedRows = new ObservedRowsOfIsolate();
   readonly #bound = new WeakMap<object, BoundIsolate>();
+
+  /** The states of the phases as far as they are known. */
+  get phases(): PhaseStates {
+    return this.follower.mirror.clock.phases.states;
+  }
 
   constructor(catalog: Catalog) {
     this.catalog = catalog;
@@ -322,6 +322,11 @@ export class BoundIsolate implements ViewPorts {
     };
   }
 
+  /** The states of the phases, at most two seconds old; without the clock the last known ones. */
+  phases(scope: RequestScope): PhaseStates | Promise<PhaseStates> {
+    return phasesOf(this.isolate.follower, this.#context(scope));
+  }
+
   /** The newest moment of the root clock. Everything that was invalidated before the call is at or below it. */
   async newestToken(scope: RequestScope): Promise<Token> {
     const { follower } = this.isolate;
@@ -356,6 +361,7 @@ export class BoundIsolate implements ViewPorts {
   }
 
   #refill(scope: RequestScope): void {
+    if (this.isolate.phases.cache !== 'on') return;
     const read = async (recipe: Parameters<typeof refillRead>[1]): Promise<CachedAnswer> => {
       const view = this.#parts.viewNamed.get(recipe.view);
       if (view === undefined) throw new Error(`The catalog has no view "${recipe.view}".`);

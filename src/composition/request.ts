@@ -18,7 +18,7 @@ import { type LineageFacts, REQUEST_PAUSE_MS } from '../pipeline/lineage/recorde
 import { release } from '../pipeline/release.ts';
 import { writtenRows } from '../pipeline/written-rows.ts';
 import { systemNow } from '../platform/clock.ts';
-import { calling, Failure } from '../platform/failure.ts';
+import { calling } from '../platform/failure.ts';
 import { newId } from '../platform/ids.ts';
 import type { Span } from '../platform/tracing/span.ts';
 import type { Lane } from '../storage/lane.ts';
@@ -48,6 +48,7 @@ import { diagnosisPorts } from './diagnosis.ts';
 import { driftRoutePorts, driftServing } from './drift.ts';
 import { erasureRoutePorts } from './erasing.ts';
 import { featureStatePorts } from './feature-states.ts';
+import { feedPorts } from './feed.ts';
 import { feedbackRoutePorts, noteServed } from './feedback.ts';
 import { healthPorts } from './health.ts';
 import { idempotencyPort } from './idempotency.ts';
@@ -58,6 +59,7 @@ import { keyPorts } from './keys.ts';
 import { noteLineage, sweepRuns } from './lineage.ts';
 import { modelRegistryPorts } from './models.ts';
 import { cacheStats, changeFeed, featureShard, qualityWindow } from './objects.ts';
+import { phasePorts } from './phases.ts';
 import { wasQueued } from './queueing.ts';
 import { replayStepPorts } from './replaying.ts';
 import type { RequestScope } from './request-scope.ts';
@@ -146,25 +148,7 @@ export class RequestPorts implements GatewayPorts {
   }
 
   get feed(): GatewayPorts['feed'] {
-    const { env } = this.#bound;
-    return {
-      next: async (question) => {
-        const ask = () => changeFeed(env, question.waitMs).next(question);
-        const page = await calling(ask, 'feed_unavailable', 'The feed does not answer.', 5);
-        if (page !== null) return page;
-        throw new Failure(
-          'feed_unavailable',
-          'All places of the feed are taken. Connect again later; streams that have begun are not affected.',
-          { retryAfterS: 5 },
-        );
-      },
-      leave: (id) =>
-        this.#scope.keepAlive(
-          changeFeed(env)
-            .leave(id)
-            .catch(() => undefined),
-        ),
-    };
+    return feedPorts(this.#bound.env, (work) => this.#scope.keepAlive(work));
   }
 
   get feedback(): GatewayPorts['feedback'] {
@@ -252,6 +236,10 @@ export class RequestPorts implements GatewayPorts {
 
   get modelPaths(): GatewayPorts['modelPaths'] {
     return { ...this.#champion, predicted: this.#noteLineage };
+  }
+
+  get phases(): GatewayPorts['phases'] {
+    return phasePorts(this.#bound, this.#scope);
   }
 
   get predictions(): GatewayPorts['predictions'] {
@@ -378,6 +366,8 @@ export class RequestPorts implements GatewayPorts {
       deadlineMs: config.deadlineMs,
       read: (request) => bound.readIn(this.#scope, request),
       standIn: (request) => bound.standInIn(this.#scope, request),
+      phases: () => bound.phases(this.#scope),
+      phasesKnown: () => isolate.phases,
       registry,
       loadChampion: (load) =>
         loadAsOfIn(bound, (db) => load({ ...registry, champion: championIn(db), rollout: rolloutIn(db) })),

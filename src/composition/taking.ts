@@ -20,7 +20,9 @@ export function takeEvents(
   const { isolate, span } = bound;
   const types = isolate.catalog.eventTypes;
   return async (raw, { isWaiting, lane }) => {
-    const { take, token } = acceptance(isWaiting, {
+    // A degraded pipeline makes nobody wait for the database.
+    const mayWait = isolate.phases.pipeline === 'on';
+    const { take, token } = acceptance(isWaiting && mayWait, {
       types,
       enqueue: (items, receivedAt) =>
         within(span, sendingSpan(eventsQueueName(lane), items.length), (send) =>

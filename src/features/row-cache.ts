@@ -106,6 +106,8 @@ export interface ReadRows {
   readonly asked: number;
   /** Whether the clock could not be reached, so that all keys were read from shards and none was kept. */
   readonly isBypassed: boolean;
+  /** Set if no row came from memory because the cache is switched off. */
+  readonly isOff?: boolean;
   /** The moment that covers all rows; undefined if it is not known, or while the clock cannot be reached. */
   readonly token: Token | undefined;
 }
@@ -142,10 +144,11 @@ export async function readRows(
   }
   const { clock } = follower.mirror;
   const { epoch } = clock;
+  const isOff = clock.phases.states.cache === 'off';
   const found = new Map<string, FeatureRow>();
   let covering: Moment = { epoch, seq: clock.seq };
   for (const key of unique) {
-    const kept = cache.get(source.idOf(key));
+    const kept = isOff ? undefined : cache.get(source.idOf(key));
     if (kept === undefined || now < kept.filledAt || now >= kept.endsAt) continue;
     if (!isValid(clock, kept, kept.tagHashes)) continue;
     found.set(key, source.asOf(kept.row));
@@ -162,7 +165,13 @@ export async function readRows(
     for (const [index, row] of read.entries()) {
       const key = missing[index] ?? '';
       found.set(key, row);
-      if (!isKeepable(row) || moment === null || (moment !== undefined && moment.epoch !== epoch)) continue;
+      if (
+        clock.phases.states.cache !== 'on' ||
+        !isKeepable(row) ||
+        moment === null ||
+        (moment !== undefined && moment.epoch !== epoch)
+      )
+        continue;
       const tag = featureTag(entity, key);
       const parts = tagsIn(entity, key, groups);
       const hashes = tagHashes([...parts, readyTag(entity), ...purgeTags(FEATURES_VIEW, tag)]);
@@ -178,6 +187,7 @@ export async function readRows(
     missed: missing.length,
     asked: unique.length,
     isBypassed: false,
+    ...(isOff ? { isOff } : {}),
     token: isOver ? undefined : (covering ?? undefined),
   };
 }

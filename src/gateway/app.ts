@@ -23,6 +23,7 @@ import { answersAreAcceptable } from './middleware/accept.ts';
 import { type AccessPorts, admit, authorizeBy, closedByDefault } from './middleware/authorize.ts';
 import { conditionalReads, unsupportedPreconditions } from './middleware/conditional.ts';
 import { answerHeaders, headIsBounded } from './middleware/headers.ts';
+import { phaseIsOn } from './middleware/phases.ts';
 import { queriesAreStrict } from './middleware/query.ts';
 import { registerModelSchemas } from './model-schemas.ts';
 import type { ModelRegistryPorts } from './models/registry-ports.ts';
@@ -44,6 +45,7 @@ import { type KafkaPorts, registerKafka } from './routes/admin-kafka.ts';
 import { type KeyPorts, registerKeys } from './routes/admin-keys.ts';
 import { registerLineageAdmin, type TrainingReportPorts } from './routes/admin-lineage.ts';
 import { registerModelAdmin } from './routes/admin-models.ts';
+import { type PhasePorts, registerPhases } from './routes/admin-phases.ts';
 import { type QuarantinePorts, registerQuarantine } from './routes/admin-quarantine.ts';
 import { type QueuePorts, registerQueues } from './routes/admin-queues.ts';
 import { type ReplayPorts, registerReplay } from './routes/admin-replay.ts';
@@ -101,6 +103,7 @@ export interface GatewayPorts {
   readonly metrics: MetricsPorts & SeriesPorts;
   readonly modelPaths: ModelPathPorts;
   readonly models: ModelRegistryPorts;
+  readonly phases: PhasePorts;
   readonly predictions: PredictionPorts;
   readonly quality: QualityPorts;
   readonly quarantine: QuarantinePorts;
@@ -189,6 +192,10 @@ export function createApp(host: GatewayHost): OpenAPIHono<AppEnv> {
   uncached.use('*', unsupportedPreconditions(allowedOf));
   uncached.use(
     '*',
+    phaseIsOn((c) => portsOf(c).phases.states()),
+  );
+  uncached.use(
+    '*',
     idempotent(
       (c) => portsOf(c).idempotency,
       gateway.charge,
@@ -251,6 +258,7 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerModels(app, gateway, (c) => portsOf(c).models);
   registerDrift(app, gateway, (c) => portsOf(c).drift);
   registerRollouts(app, gateway, (c) => portsOf(c).rollouts);
+  registerPhases(app, gateway, (c) => portsOf(c).phases);
   registerFeedback(app, gateway, (c) => portsOf(c).feedback);
   registerSkew(app, gateway, (c) => portsOf(c).feedback);
   registerCacheAdmin(app, gateway, (c) => portsOf(c).cache);

@@ -24,6 +24,7 @@ import { sleep, systemNow } from '../platform/clock.ts';
 import { type Deadline, DeadlinePassed } from '../platform/deadline.ts';
 import { Failure } from '../platform/failure.ts';
 import { newId } from '../platform/ids.ts';
+import type { PhaseStates } from '../platform/phases.ts';
 import type { Span } from '../platform/tracing/span.ts';
 
 export interface ChampionPorts {
@@ -48,6 +49,10 @@ export interface ChampionPorts {
   /** Logs an answer, without waiting and without failing. */
   readonly served: (answer: ServedAnswer) => void;
   readonly watched: PredictPorts['watched'];
+  /** The states of the phases, at most two seconds old; it never fails. */
+  readonly phases: () => PhaseStates | Promise<PhaseStates>;
+  /** The states as far as they are known, without waiting. */
+  readonly phasesKnown: () => PhaseStates;
 }
 
 /** The parsed champion of an entry, so that a warm read of a model with a rollout parses no manifest. */
@@ -199,6 +204,7 @@ export function predictPorts(
     load: (manifest) => loadVersion(ports, definition, manifest),
     loaded: (manifest) => ports.models.loaded(manifest),
     shards: watched.shards,
+    isOff: () => ports.phasesKnown().inference === 'off',
     now: systemNow,
     newId,
     predicted: ports.predicted,

@@ -61,6 +61,7 @@ export const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, ti
   history_pruned: [409, 'Retention has deleted a part of the range'],
   replay_superseded: [409, 'Another rebuild was started'],
   unknown_model: [404, 'The model is not declared'],
+  phase_off: [503, 'The phase is switched off'],
   model_unavailable: [503, 'The model is not available'],
   invalid_model: [422, 'The model is not valid'],
   over_budget: [422, 'The model is too slow'],

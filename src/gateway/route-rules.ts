@@ -1,7 +1,8 @@
 import type { Scope } from '../define/principal.ts';
+import { PHASE_NAMES } from '../platform/phases.ts';
 
 /** The phase that answers a route. `core` answers whatever phase is off: health, keys and descriptions. */
-export const PHASES = ['core', 'pipeline', 'cache', 'inference'] as const;
+export const PHASES = ['core', ...PHASE_NAMES] as const;
 export type Phase = (typeof PHASES)[number];
 
 /** What a request of a route costs. Limits and the inventory count by class. */

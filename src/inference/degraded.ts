@@ -3,7 +3,7 @@ import { Failure } from '../platform/failure.ts';
 /**
  * The reasons why an answer is not the champion's on the entity's features of now, or may not be. With `model_unverified`
  * the version that answers was the champion when it was last known, and neither the clock nor the database says that it
- * still is.
+ * still is. The last two follow a switch of the phase: no runtime may run a graph, or no graph at all.
  */
 export const DEGRADED_REASONS = [
   'model_unverified',
@@ -13,6 +13,8 @@ export const DEGRADED_REASONS = [
   'model_failed',
   'deadline_exceeded',
   'database_unavailable',
+  'phase_degraded',
+  'phase_off',
 ] as const;
 export type DegradedReason = (typeof DEGRADED_REASONS)[number];
 

@@ -3,13 +3,14 @@ import type { ModelDefinition } from '../define/model.ts';
 import type { Time } from '../platform/clock.ts';
 import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
-import { ArtifactLost, isBroken } from './broken.ts';
-import { assertDigest, CANDIDATES_BYTES_MAX, type Manifest, MODEL_BYTES_MAX } from './bundle.ts';
+import { readArtifacts } from './artifacts.ts';
+import { isBroken } from './broken.ts';
+import { CANDIDATES_BYTES_MAX, type Manifest, MODEL_BYTES_MAX } from './bundle.ts';
 import { type ColdModel, ColdModels } from './cold-models.ts';
 import type { Graph, Session } from './graph.ts';
-import { artifactKey } from './names.ts';
+import { RuntimeSwitchedOff } from './phase.ts';
 import { Quiet } from './quiet.ts';
-import { type LoadPorts, parseCandidates } from './registry.ts';
+import type { LoadPorts } from './registry.ts';
 import type { Tensors } from './tensors.ts';
 
 /** A version that is loaded and can answer. */
@@ -119,11 +120,18 @@ export class LoadedModels {
   readonly #quiet: Quiet;
   /** By version, the failure of its last load or run if the version may not be loaded, and until when it holds. */
   readonly #refused = new Map<string, { readonly failure: Failure; readonly untilMs: number }>();
+  /** Versions that the evaluator does not compute, so that their artifacts are not read in vain while there is no runtime. */
+  readonly #notEvaluated = new Set<string>();
+  readonly #hasRuntime: () => boolean;
   /** Loads that read artifacts, with the bytes that they read. */
   readonly #reading = new Map<Promise<unknown>, number>();
 
-  /** @param bytesMax the most memory of all models together. */
-  constructor(time: Time, bytesMax: number) {
+  /**
+   * @param bytesMax the most memory of all models together.
+   * @param hasRuntime whether the runtime may run graphs now. Otherwise only the evaluator does.
+   */
+  constructor(time: Time, bytesMax: number, hasRuntime: () => boolean = () => true) {
+    this.#hasRuntime = hasRuntime;
     this.#time = time;
     this.#bytesMax = bytesMax;
     this.#quiet = new Quiet(time);
@@ -166,12 +174,13 @@ export class LoadedModels {
     const cold = this.#cold.find(version);
     if (inMemory === undefined && cold === undefined) return undefined;
     const { inputs, outputs } = inMemory?.session ?? manifest;
+    const session = () => (this.#hasRuntime() ? inMemory?.session : undefined);
     const run = async (tensors: Tensors, wanted?: readonly string[]) => {
       this.#quiet.asked();
       const computed =
-        inMemory === undefined || inMemory.session.isReleased
-          ? cold?.run(tensors, wanted)
-          : this.#run(version, inMemory.session, tensors, wanted);
+        session()?.isReleased === false && inMemory !== undefined
+          ? this.#run(version, inMemory.session, tensors, wanted)
+          : cold?.run(tensors, wanted);
       if (computed !== undefined) return computed;
       throw new Failure('model_unavailable', 'The version is not in memory.', { retryAfterS: 1 });
     };
@@ -187,6 +196,7 @@ export class LoadedModels {
         ports.tiers?.ran(manifest.name, 'evaluator');
         return evaluated;
       }
+      if (!this.#hasRuntime()) throw new RuntimeSwitchedOff();
       const { session } = await this.#inMemory(asked);
       if (session.isReleased) continue;
       const computed = this.#run(version, session, tensors, outputs);
@@ -205,8 +215,10 @@ export class LoadedModels {
   /** The version's evaluator while the runtime does not have its graph; undefined without one. The load goes on. */
   async #coldModel(asked: Asked): Promise<ColdModel | undefined> {
     const { version } = asked;
-    if (this.#loaded.get(version)?.session.isReleased === false) return undefined;
+    const hasRuntime = this.#hasRuntime();
+    if (hasRuntime && this.#loaded.get(version)?.session.isReleased === false) return undefined;
     const known = this.#cold.find(version);
+    if (!hasRuntime && (known !== undefined || this.#notEvaluated.has(version))) return known;
     if (this.#refusalOf(version) !== undefined) return known;
     const { cold } = this.#loadingOf(asked);
     return known ?? (await this.#waitFor(asked, cold));
@@ -239,6 +251,7 @@ export class LoadedModels {
 
   async #inMemory(asked: Asked): Promise<InMemory> {
     const { version } = asked;
+    if (!this.#hasRuntime()) throw new RuntimeSwitchedOff();
     const loaded = this.#loaded.get(version);
     if (loaded !== undefined) {
       this.#loaded.delete(version);
@@ -340,10 +353,13 @@ export class LoadedModels {
       const { model, candidates, candidatesBytes } = await readArtifacts(definition, manifest, ports);
       const cold = this.#cold.add(version, model, manifest, candidates);
       isCold(cold);
-      if (cold !== undefined) await this.#quiet.comes(cold.hasRun, wanted);
+      if (cold === undefined && this.#notEvaluated.size < REFUSED_MAX) this.#notEvaluated.add(version);
+      if (cold !== undefined && this.#hasRuntime()) await this.#quiet.comes(cold.hasRun, wanted);
+      if (!this.#hasRuntime()) throw new RuntimeSwitchedOff();
       const session = await ports.loadGraph(model);
       return { session, candidates, bytes: session.bytes + candidatesBytes * MEMORY_OF_CANDIDATES };
     } catch (error) {
+      if (error instanceof RuntimeSwitchedOff) throw error;
       const failure = new Failure('model_unavailable', 'The model cannot be loaded.', {
         retryAfterS: 5,
         cause: error,
@@ -377,23 +393,4 @@ function tooSlow(ms: number): Failure {
   return new Failure('model_unavailable', `The model was not loaded within ${ms} ms. Retry the request.`, {
     retryAfterS: 1,
   });
-}
-
-async function readArtifacts(definition: ModelDefinition, manifest: Manifest, ports: LoadPorts) {
-  const artifact = async (what: 'model' | 'candidates', { sha256 }: { readonly sha256: string }) => {
-    const bytes = await ports.store.get(artifactKey(sha256));
-    if (bytes === undefined) throw new ArtifactLost(`the store has no artifact ${sha256}`);
-    await assertDigest(what, bytes, manifest);
-    return bytes;
-  };
-  const [model, candidates] = await Promise.all([
-    artifact('model', manifest.model),
-    manifest.candidates === undefined ? undefined : artifact('candidates', manifest.candidates),
-  ]);
-  const isRanking = definition.task === 'ranking' && candidates !== undefined;
-  return {
-    model,
-    candidates: isRanking ? parseCandidates(definition, candidates) : undefined,
-    candidatesBytes: candidates?.length ?? 0,
-  };
 }

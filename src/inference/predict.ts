@@ -16,6 +16,7 @@ import type { ServedDraft } from './feedback/record.ts';
 import type { LoadedModel } from './loaded-models.ts';
 import { modelTag } from './names.ts';
 import { type ObservedRow, SCORE } from './observed-rows.ts';
+import { inferenceIsOff, isBySwitch, loadReason, RuntimeSwitchedOff } from './phase.ts';
 import { predictionFacts } from './prediction.ts';
 import { type Champion, unpublished } from './registry.ts';
 import {
@@ -36,6 +37,8 @@ export interface PredictPorts {
   /** The version if it can run at once. */
   readonly loaded: (manifest: Manifest) => LoadedModel | undefined;
   readonly shards: Pick<ShardPort, 'read' | 'moves'>;
+  /** Whether the phase is switched off, so that no model may answer; absent where it never is. */
+  readonly isOff?: (() => boolean) | undefined;
   readonly now: () => number;
   readonly newId: () => string;
   /** Records the prediction for its lineage, without waiting and without failing. */
@@ -138,7 +141,7 @@ export async function predict(
     // An answer whose explanation came too late is not kept: the next request may have the time.
     storable: degraded === undefined && explanation?.status !== 'unavailable',
     // A stale answer is no better than that of a version which may have been replaced.
-    isDegraded: made.degraded !== undefined,
+    isDegraded: made.degraded !== undefined && !isBySwitch(made.degraded),
   };
 }
 
@@ -217,8 +220,9 @@ async function inTime(
   } catch (error) {
     if (!(error instanceof DeadlinePassed)) throw error;
     const { manifest, previous } = known;
-    const degraded = 'deadline_exceeded';
-    const model = previous === null ? undefined : ports.loaded(previous);
+    const isOff = ports.isOff?.() === true;
+    const degraded = isOff ? 'phase_off' : 'deadline_exceeded';
+    const model = previous === null || isOff ? undefined : ports.loaded(previous);
     const answer = await previousAnswer(asked, known.row, async () => model);
     const fallback = fallbackOf(asked.definition, manifest);
     if (answer === undefined && fallback === undefined) return await work;
@@ -255,6 +259,16 @@ async function answerBy(
   return answerOf(definition, await graph.run(rowOf(definition, graph.inputs, row, request, now)));
 }
 
+/** The features of the key; none while no model may use them. */
+async function featuresUnlessOff(
+  { entity }: PredictionModel,
+  key: string,
+  now: number,
+  { isOff, shards }: Pick<PredictPorts, 'isOff' | 'shards'>,
+): Promise<readonly FeatureRow[]> {
+  return isOff?.() === true ? [] : await readFeatures(entity.name, [key], now, shards);
+}
+
 /** Reads what the model needs, and runs it. It notes what it has read in `known`. */
 async function compute(asked: Asked, known: Parts, ports: PredictPorts): Promise<Outcome> {
   const { definition, key, now } = asked;
@@ -266,13 +280,11 @@ async function compute(asked: Asked, known: Parts, ports: PredictPorts): Promise
       known.isCurrent = read.isCurrent;
       return read.manifest;
     }),
-    orFailure(readFeatures(definition.entity.name, [key], now, ports.shards), 'features_unavailable').then(
-      (read) => {
-        const used = read instanceof Failure ? read : usedFeatures(definition, read[0] ?? {});
-        known.row = used;
-        return used;
-      },
-    ),
+    orFailure(featuresUnlessOff(definition, key, now, ports), 'features_unavailable').then((read) => {
+      const used = read instanceof Failure ? read : usedFeatures(definition, read[0] ?? {});
+      known.row = used;
+      return used;
+    }),
   ]);
   return await outcomeOf(asked, champion, row, known, ports);
 }
@@ -285,6 +297,12 @@ async function outcomeOf(
   ports: PredictPorts,
 ): Promise<Outcome> {
   const { definition, request, now } = asked;
+  if (ports.isOff?.() === true) {
+    const known = manifest instanceof Failure ? null : manifest;
+    const fallback = fallbackOf(definition, known);
+    if (fallback === undefined) throw inferenceIsOff();
+    return { answer: fallback, source: 'fallback', degraded: 'phase_off', manifest: known };
+  }
   const standIn = async (degraded: DegradedReason, failure: Failure): Promise<Outcome> => {
     const known = manifest instanceof Failure ? null : manifest;
     // A store that does not answer keeps the version before from being loaded as well.
@@ -309,13 +327,14 @@ async function outcomeOf(
     model = await ports.load(manifest);
   } catch (error) {
     if (error instanceof Failure && error.code === 'model_unavailable')
-      return await standIn(error.code, error);
+      return await standIn(loadReason(error), error);
     throw error;
   }
   try {
     const answer = await answerBy(definition, model, row, request, now);
     return { answer, source: 'model', degraded: undefined, manifest, model };
   } catch (error) {
+    if (error instanceof RuntimeSwitchedOff) return await standIn('phase_degraded', error);
     const failure = new Failure('model_unavailable', 'The model failed.', { retryAfterS: 5, cause: error });
     return await standIn('model_failed', failure);
   }

@@ -9,6 +9,7 @@ import { type DegradedReason, orFailure } from './degraded.ts';
 import type { Included } from './explain/include.ts';
 import { asRanking, type LoadedModel, type LoadedRanking } from './loaded-models.ts';
 import type { ObservedRow } from './observed-rows.ts';
+import { inferenceIsOff, loadReason } from './phase.ts';
 import { type Exploring, popularityRanking, type Ranking, rank } from './rank.ts';
 import { type Champion, unpublished } from './registry.ts';
 
@@ -20,6 +21,8 @@ export interface RankPorts {
   /** The version if it can run at once. */
   readonly loaded: (manifest: Manifest) => LoadedModel | undefined;
   readonly shards: Pick<ShardPort, 'read' | 'moves'>;
+  /** Whether the phase is switched off, so that no model may answer; absent where it never is. */
+  readonly isOff?: (() => boolean) | undefined;
   /** When something else answers in place of work that takes longer. */
   readonly deadline: Pick<Deadline, 'within'>;
   /** Takes the row of the best candidate of an answer that the champion made. */
@@ -97,9 +100,10 @@ async function outcomeInTime(
     return await ports.deadline.within(work);
   } catch (error) {
     if (!(error instanceof DeadlinePassed)) throw error;
+    const degraded = ports.isOff?.() === true ? 'phase_off' : 'deadline_exceeded';
     const standIn =
-      (await standInFor(definition, asked, 'deadline_exceeded', known, ports)) ??
-      declaredRanking(asked, [], 'deadline_exceeded', known);
+      (await standInFor(definition, asked, degraded, known, ports)) ??
+      declaredRanking(asked, [], degraded, known);
     ports.keepAlive(work.catch(() => undefined));
     return standIn;
   }
@@ -122,6 +126,7 @@ async function compute(
     log('warn', message, { 'event.action': 'rank', 'event.reason': degraded }, failure);
     return found;
   };
+  if (ports.isOff?.() === true) return await whileOff(definition, asked, known, ports);
   const [found, row] = await Promise.all([
     orFailure(championOf(definition, known, ports), 'model_unavailable'),
     orFailure(readFeatures(definition.entity.name, [key], now, ports.shards), 'features_unavailable').then(
@@ -132,7 +137,9 @@ async function compute(
       },
     ),
   ]);
-  if (found instanceof Failure) return await standIn('model_unavailable', found);
+  // The switch may have become known with the champion.
+  if (ports.isOff?.() === true) return await whileOff(definition, asked, known, ports);
+  if (found instanceof Failure) return await standIn(loadReason(found), found);
   const checked = await orFailure(Promise.resolve(check?.(found)), 'database_unavailable');
   if (checked instanceof Failure) return await standIn('database_unavailable', checked);
   if (row instanceof Failure) return await standIn('features_unavailable', row);
@@ -146,6 +153,20 @@ async function compute(
   const ranking = await rank(definition, found, { items, limit, features: row, now, exploring, watch }, true);
   if (ranking.degraded !== 'model_failed') return { ranking, manifest };
   return (await previousRanking(definition, asked, 'model_failed', known, ports)) ?? { ranking, manifest };
+}
+
+/** Popularity, then what is declared. The version is loaded for its candidates, and its graph is not run. */
+async function whileOff(
+  definition: RankingModel,
+  asked: RankingRequest,
+  known: Known,
+  ports: RankPorts,
+): Promise<Outcome> {
+  known.row = undefined;
+  await orFailure(championOf(definition, known, ports), 'model_unavailable');
+  const found = await standInFor(definition, asked, 'phase_off', known, ports);
+  if (found === undefined) throw inferenceIsOff();
+  return found;
 }
 
 async function championOf(

@@ -7,6 +7,7 @@ import { drawn } from './feedback/sampling.ts';
 import type { Graph } from './graph.ts';
 import type { LoadedRanking } from './loaded-models.ts';
 import { type ObservedRow, SCORE } from './observed-rows.ts';
+import { RuntimeSwitchedOff } from './phase.ts';
 import { ANSWERERS_BY_DEFAULT, type PopularityReason, reasonOf, segmentOf } from './segments.ts';
 import { selected, selectionOf, WHOLE } from './selection.ts';
 
@@ -117,6 +118,7 @@ export async function rank(
       ...(exploring === undefined ? {} : { drawnFrom: best.length }),
     };
   } catch (error) {
+    if (error instanceof RuntimeSwitchedOff) return popularity('phase_degraded');
     log('error', 'The model failed; popularity answers.', { 'event.action': 'rank' }, error);
     return popularity('model_failed');
   }

@@ -6,6 +6,7 @@ import { featuresPart } from './explain/include.ts';
 import type { ServedDraft } from './feedback/record.ts';
 import { exploringSeed } from './feedback/sampling.ts';
 import { modelTag } from './names.ts';
+import { isBySwitch } from './phase.ts';
 import { predictionFacts } from './prediction.ts';
 import { type RankingRequest, type RankPorts, rankInTime } from './rank-in-time.ts';
 import { featuresOf, usedFeatures } from './row.ts';
@@ -74,6 +75,6 @@ export async function recommend(
     tags: [...answerTags(entity, key, featuresOf(definition)), modelTag(definition.name)],
     storable: degraded === undefined,
     // A stale answer is no better than that of a version which may have been replaced.
-    isDegraded: ranking.degraded !== undefined,
+    isDegraded: ranking.degraded !== undefined && !isBySwitch(ranking.degraded),
   };
 }

@@ -78,6 +78,7 @@ const FAILURE_CODES = [
   'training_unavailable',
   'feed_unavailable',
   'kafka_unavailable',
+  'phase_off',
   'internal',
 ] as const;
 export type FailureCode = (typeof FAILURE_CODES)[number];

@@ -1,4 +1,5 @@
 import { Failure } from '../../platform/failure.ts';
+import { ALL_ON, type PhaseMark } from '../../platform/phases.ts';
 import { ChangedTags, CLOCK_LIMITS, type ClockLimits } from './changed-tags.ts';
 
 /** The state and rules of the tag clock (docs/coherence.md), without I/O, time or randomness. */
@@ -9,6 +10,8 @@ export interface Clock {
   seq: number;
   readonly changed: ChangedTags;
   readonly limits: ClockLimits;
+  /** The states of the phases as of `seq`. */
+  phases: PhaseMark;
 }
 
 /** The clock's state when an entry's fill began, taken from the mirror before the origin was read. */
@@ -18,7 +21,7 @@ export interface Stamp {
 }
 
 export function newClock(epoch: string, limits: ClockLimits = CLOCK_LIMITS): Clock {
-  return { epoch, seq: 0, changed: new ChangedTags(limits.tagsMax), limits };
+  return { epoch, seq: 0, changed: new ChangedTags(limits.tagsMax), limits, phases: ALL_ON };
 }
 
 /** Raises `seq` once for the whole batch of tags and returns it. */

@@ -1,3 +1,4 @@
+import type { PhaseMark } from '../../platform/phases.ts';
 import type { TagChange } from './changed-tags.ts';
 import type { Clock } from './clock.ts';
 import { VarintReader, VarintWriter } from './varint.ts';
@@ -12,6 +13,8 @@ export interface Delta {
   /** The sender's floor, at most `sinceSeq`: what is older, a mirror need not remember either. */
   readonly floorSeq: number;
   readonly changes: Uint8Array;
+  /** The states of the phases as of `seq`; absent if no phase was ever switched. */
+  readonly phases?: PhaseMark | undefined;
 }
 
 /**
@@ -22,7 +25,7 @@ export interface Delta {
  * the number of its tags, both as variable-length integers; then each tag's hash in four bytes, little-endian.
  */
 export function encodeDelta(clock: Clock, since: number): Delta {
-  const { epoch, seq, changed, limits } = clock;
+  const { epoch, seq, changed, limits, phases } = clock;
   const { floorSeq } = changed;
   let sinceSeq = Math.max(since, floorSeq);
   const changes: TagChange[] = [];
@@ -37,7 +40,10 @@ export function encodeDelta(clock: Clock, since: number): Delta {
       break;
     }
   }
-  return { epoch, sinceSeq, seq, floorSeq, changes: encodeChanges(changes.reverse(), sinceSeq) };
+  return {
+    ...{ epoch, sinceSeq, seq, floorSeq, changes: encodeChanges(changes.reverse(), sinceSeq) },
+    ...(phases.seq === 0 ? {} : { phases }),
+  };
 }
 
 function encodeChanges(ascending: readonly TagChange[], sinceSeq: number): Uint8Array<ArrayBuffer> {
@@ -70,6 +76,8 @@ export function applyDelta(clock: Clock, delta: Delta): void {
     if (seq > clock.seq) changed.add(seq, tag);
   }
   if (delta.seq > clock.seq) clock.seq = delta.seq;
+  // A late delta has earlier states.
+  if (delta.phases !== undefined && delta.phases.seq > clock.phases.seq) clock.phases = delta.phases;
 }
 
 /**

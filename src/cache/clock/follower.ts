@@ -187,6 +187,7 @@ export class ClockFollower {
       maxAgeMs: need.maxAgeMs,
       atLeast: need.atLeast,
       sourceMaxAgeMs: need.sourceMaxAgeMs,
+      takesPhases: true,
     };
     const settled = this.#time
       .withTimeout(

@@ -21,6 +21,8 @@ export interface SyncRequest {
   readonly sourceMaxAgeMs?: number | undefined;
   /** Set if a region asks. The root pushes to the regions that asked recently. */
   readonly region?: Region;
+  /** Whether the mirror understands the states of phases. */
+  readonly takesPhases?: boolean;
 }
 
 /** The answer to a sync. If its epoch differs from the requested one, it has everything that the parent remembers. */

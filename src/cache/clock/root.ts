@@ -1,4 +1,5 @@
 import type { Time } from '../../platform/clock.ts';
+import type { PhaseStates } from '../../platform/phases.ts';
 import type { Region } from '../../platform/regions.ts';
 import { INVALIDATION_TAGS_MAX } from '../entry.ts';
 import type { Token } from './clock.ts';
@@ -14,8 +15,8 @@ import { TAG_HASH_MAX } from './tag-hash.ts';
 
 export interface RootPorts {
   readonly time: Time;
-  /** Persists one invalidation as a whole, or throws and changes nothing. */
-  readonly save: (seq: number, tags: readonly number[], atMs: number) => void;
+  /** Persists one invalidation as a whole, with what `also` writes, or throws and changes nothing. */
+  readonly save: (seq: number, tags: readonly number[], atMs: number, also?: () => void) => void;
   /** Persists the floor, and removes the invalidations up to it. */
   readonly forget: (floorSeq: number) => void;
   /** Pushes new invalidations to a region. */
@@ -59,6 +60,33 @@ export class RootClock implements ClockParent {
    * @throws RangeError for a number that is not a hash.
    */
   invalidate(tags: readonly number[]): Token {
+    return this.#invalidate(tags);
+  }
+
+  /** The states of the phases now. */
+  get phases(): PhaseStates {
+    return this.#clock.phases.states;
+  }
+
+  /**
+   * Switches phases. Every mirror that reaches the returned moment has the new states.
+   *
+   * @param tags what the switch invalidates.
+   * @param persist writes the states; it shares the transaction of the invalidation. It gets the number of that.
+   */
+  switchPhases(states: PhaseStates, tags: readonly number[], persist: (seq: number) => void): Token {
+    return this.#invalidate(tags, { states, persist });
+  }
+
+  /** The newest moment. */
+  get token(): Token {
+    return { epoch: this.#clock.epoch, seq: this.#clock.seq };
+  }
+
+  #invalidate(
+    tags: readonly number[],
+    phases?: { readonly states: PhaseStates; readonly persist: (seq: number) => void },
+  ): Token {
     if (tags.length > INVALIDATION_TAGS_MAX)
       throw new RangeError(
         `${tags.length} tags were given; one invalidation has at most ${INVALIDATION_TAGS_MAX}.`,
@@ -70,8 +98,10 @@ export class RootClock implements ClockParent {
     const { time, save, push } = this.#ports;
     const nowMs = time.now();
     // Persist first: if the write throws, memory must stay unchanged, or readers see an invalidation that is lost.
-    save(this.#clock.seq + 1, tags, nowMs);
+    const next = this.#clock.seq + 1;
+    save(next, tags, nowMs, phases === undefined ? undefined : () => phases.persist(next));
     const seq = invalidate(this.#clock, tags);
+    if (phases !== undefined) this.#clock.phases = { states: phases.states, seq };
     this.#horizon.note(seq, nowMs);
     this.#forgetOld(nowMs);
     this.#pushes.push(this.#clock, nowMs, push);

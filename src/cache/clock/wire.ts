@@ -1,3 +1,4 @@
+import { type PhaseMark, phaseCode, statesOfCode } from '../../platform/phases.ts';
 import { decodeUtf8 } from '../../platform/utf8.ts';
 import type { ClockParent, SyncAnswer, SyncRequest } from './mirror.ts';
 import { SOURCES_MAX } from './sources.ts';
@@ -8,6 +9,7 @@ import { VarintReader, VarintWriter } from './varint.ts';
  *
  *     flags            bit 0: the epoch follows; it is left out if it equals the epoch of the request
  *                      bit 1: always set. Without it, the answer is of an earlier format, with slots for tags
+ *                      bit 2: the states of the phases follow the sources
  *     [epoch]          length in bytes, then ASCII
  *     seq
  *     seq - sinceSeq
@@ -15,6 +17,7 @@ import { VarintReader, VarintWriter } from './varint.ts';
  *     age              0 for Infinity, else whole milliseconds + 1
  *     askAgainMs       whole milliseconds
  *     sources          their number; for each the length of its name in bytes, the name in UTF-8, its age
+ *     [phases]         the number of their states, and of the invalidation that came with them (phases.ts)
  *     changes          the rest (delta.ts)
  *
  * All numbers are variable-length integers (varint.ts). Times are rounded up: an age that is too high costs a sync
@@ -27,17 +30,24 @@ const EPOCH_BYTES_MAX = 64;
 const SOURCE_NAME_BYTES_MAX = 192;
 const HAS_EPOCH = 1;
 const HAS_TAGS = 2;
+const HAS_PHASES = 4;
 
 const encoder = new TextEncoder();
 
 /**
  * @param askedEpoch the epoch of the request.
+ * @param takesPhases whether the asking mirror understands the states of phases; one of an earlier release does not.
  * @throws RangeError for a negative time, or an epoch or a name that is too long.
  */
-export function encodeAnswer(answer: SyncAnswer, askedEpoch: string): Uint8Array<ArrayBuffer> {
+export function encodeAnswer(
+  answer: SyncAnswer,
+  askedEpoch: string,
+  takesPhases = false,
+): Uint8Array<ArrayBuffer> {
   const out = new VarintWriter();
   const isKnown = answer.epoch === askedEpoch;
-  out.varint(isKnown ? HAS_TAGS : HAS_TAGS | HAS_EPOCH);
+  const phases = takesPhases ? answer.phases : undefined;
+  out.varint(HAS_TAGS | (isKnown ? 0 : HAS_EPOCH) | (phases === undefined ? 0 : HAS_PHASES));
   if (!isKnown) writeText(out, answer.epoch, EPOCH_BYTES_MAX);
   out.varint(answer.seq);
   out.varint(answer.seq - answer.sinceSeq);
@@ -52,6 +62,10 @@ export function encodeAnswer(answer: SyncAnswer, askedEpoch: string): Uint8Array
     writeText(out, name, SOURCE_NAME_BYTES_MAX);
     out.varint(ageCode(ageMs));
   }
+  if (phases !== undefined) {
+    out.varint(phaseCode(phases.states));
+    out.varint(phases.seq);
+  }
   out.raw(answer.changes);
   return out.bytes();
 }
@@ -64,7 +78,7 @@ export function encodeAnswer(answer: SyncAnswer, askedEpoch: string): Uint8Array
 export function decodeAnswer(bytes: Uint8Array, askedEpoch: string): SyncAnswer {
   const from = new VarintReader(bytes);
   const flags = from.varint();
-  if ((flags & HAS_TAGS) === 0 || flags > (HAS_TAGS | HAS_EPOCH))
+  if ((flags & HAS_TAGS) === 0 || flags > (HAS_TAGS | HAS_EPOCH | HAS_PHASES))
     throw new RangeError(`A sync answer has unknown flags: ${flags}.`);
   const epoch = (flags & HAS_EPOCH) !== 0 ? readText(from, EPOCH_BYTES_MAX) : askedEpoch;
   const seq = from.varint();
@@ -80,6 +94,7 @@ export function decodeAnswer(bytes: Uint8Array, askedEpoch: string): SyncAnswer 
   for (let index = 0; index < count; index += 1)
     sources.set(readText(from, SOURCE_NAME_BYTES_MAX), ageOf(from.varint()));
   if (sources.size < count) throw new RangeError('A sync answer names a source twice.');
+  const phases = (flags & HAS_PHASES) === 0 ? undefined : readPhases(from, seq);
   const changes = from.rest();
   return {
     epoch,
@@ -90,7 +105,15 @@ export function decodeAnswer(bytes: Uint8Array, askedEpoch: string): SyncAnswer 
     askAgainMs,
     sources: Object.fromEntries(sources),
     changes,
+    ...(phases === undefined ? {} : { phases }),
   };
+}
+
+function readPhases(from: VarintReader, newest: number): PhaseMark {
+  const states = statesOfCode(from.varint());
+  const seq = from.varint();
+  if (seq > newest) throw new RangeError(`A sync answer of ${newest} has phases of ${seq}.`);
+  return { states, seq };
 }
 
 function ageCode(ageMs: number): number {

@@ -175,6 +175,7 @@ function coveringToken(reads: readonly ReadRows[]): Token | undefined {
  */
 export function cacheStatusOf(reads: readonly ReadRows[]): string {
   if (reads.some(({ isBypassed }) => isBypassed)) return 'millrace; fwd=bypass; detail=clock-unavailable';
+  if (reads.some(({ isOff }) => isOff === true)) return 'millrace; fwd=bypass; detail=phase-off';
   if (reads.every(({ missed }) => missed === 0)) return 'millrace; hit; detail=memory';
   return reads.every(({ missed, asked }) => missed === asked)
     ? 'millrace; fwd=uri-miss'

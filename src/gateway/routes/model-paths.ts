@@ -9,8 +9,9 @@ import { predict } from '../../inference/predict.ts';
 import { type RecommendPorts, recommend } from '../../inference/recommend.ts';
 import { type ArmVariant, answerInRollout, variantOf } from '../../inference/rollout/serve.ts';
 import { systemNow } from '../../platform/clock.ts';
-import { DeadlinePassed } from '../../platform/deadline.ts';
+import { type Deadline, DeadlinePassed } from '../../platform/deadline.ts';
 import { newId } from '../../platform/ids.ts';
+import type { PhaseStates } from '../../platform/phases.ts';
 import { NO_SPAN, type Span } from '../../platform/tracing/span.ts';
 import { assertAcceptsJson } from '../accept.ts';
 import { CachedResponses, consistencyOf } from '../cached-response.ts';
@@ -106,6 +107,7 @@ export function registerModelPath(
     const key = route.keyIn(input);
     if (principal !== undefined) assertOwnRow(principal, model.entity, key, 'path');
     await assertMayInclude(gateway, c, model.entity, includedIn(input['include']));
+    const { inference } = await phasesInTime(ports, deadline);
     const variant = variantOf(await rolloutOf(ports, model, consistency, deadline), key);
     let late: Loaded | undefined;
     const load = async (_now: number, span: Span = NO_SPAN) => {
@@ -127,7 +129,7 @@ export function registerModelPath(
       view: model.name,
       key: keyOf(route, input, variant),
       purgeKey: keyOf(route, input),
-      policy: model.policy,
+      policy: inference === 'off' ? { ...model.policy, ...NOTHING_STALE } : model.policy,
       consistency,
       deadline,
       beforeFill: () => {
@@ -153,6 +155,19 @@ export function registerModelPath(
   });
 }
 
+/** While models are switched off, none of their earlier answers stands in. */
+const NOTHING_STALE = { staleIfErrorS: 0, staleWhileRevalidateS: 0 } as const;
+
+/** The states of the phases; after the deadline the last known ones. */
+async function phasesInTime(
+  { phases, phasesKnown }: Pick<ChampionPorts, 'phases' | 'phasesKnown'>,
+  deadline: Deadline,
+): Promise<PhaseStates> {
+  const asked = phases();
+  if (!(asked instanceof Promise)) return asked;
+  return await deadline.within(asked).catch(phasesKnown);
+}
+
 /**
  * The answer of the cache. If the cache itself does not answer within the deadline, the stale answer in memory stands in,
  * then what is declared. Without either the cache is waited for.
@@ -167,7 +182,8 @@ async function inTime(
     return (await request.deadline?.within(reading, GRACE_MS)) ?? (await reading);
   } catch (error) {
     if (!(error instanceof DeadlinePassed)) throw error;
-    const standIn = ports.standIn(request) ?? declared();
+    const isOff = ports.phasesKnown().inference === 'off';
+    const standIn = (isOff ? undefined : ports.standIn(request)) ?? declared();
     if (standIn === undefined) return await reading;
     ports.keepAlive(reading.catch(() => undefined));
     return standIn;

@@ -38,6 +38,7 @@ import { announcing, endOfPredictions, nameOfModel } from '../deprecation.ts';
 import { canonicalKey, EntityKey } from '../entity-key.ts';
 import { assertMayInclude, includeMember, reasonUnits } from '../included-parts.ts';
 import { predictionUnits, unitsOf } from '../limits/weights.ts';
+import { phaseOff } from '../middleware/phases.ts';
 import { modelRoute } from '../model-routes.ts';
 import { type ModelSchemas, predictionRequest } from '../model-schemas.ts';
 import { consistencyHeaders, json, problem } from '../openapi.ts';
@@ -136,7 +137,9 @@ export function registerPredictions(
         const predicting = predictPorts(own, definition, consistency, { deadline, watched, drafted }, charge);
         return work(own, namingTraining(predicting, span));
       });
+    const { inference } = await ports.phases();
     if (isTensorRequest(body)) {
+      if (inference === 'off') throw phaseOff('inference');
       const ran = await withinNamed(c.req.raw, ports.keepAlive, () =>
         inSpan(async (own) => {
           const { model, isCurrent } = await championOf(own, definition, consistency, watched);
@@ -160,7 +163,7 @@ export function registerPredictions(
       const predicted = await inSpan((own, by) => inRollout(definition, request.key, ask, by, own));
       const loaded = await inMoment(predicted, watched, deadline);
       note.answered(loaded, () => requestIdOf(c), 0);
-      if (loaded.isDegraded !== true) return answered(loaded);
+      if (loaded.isDegraded !== true || ports.phasesKnown().inference === 'off') return answered(loaded);
       const { value } = loaded;
       const standIn = standInValue(inMemory(definition, request, consistency, ports), value);
       return answered({ value: standIn ?? value, asOf: null });

@@ -5,6 +5,7 @@ import { log } from '../../platform/logger.ts';
 import type { DegradedReason } from '../degraded.ts';
 import type { ServedDraft } from '../feedback/record.ts';
 import { canaryTag } from '../names.ts';
+import { RuntimeSwitchedOff } from '../phase.ts';
 import type { PredictPorts } from '../predict.ts';
 import type { RecommendPorts } from '../recommend.ts';
 import type { Champion, ServedRollout } from '../registry.ts';
@@ -86,10 +87,16 @@ export async function answerInRollout(
     );
     return keptApart(definition, loaded, served, variant);
   } catch (error) {
-    if (error instanceof Failure && error.code === 'model_unavailable')
-      measured({ isError: true, isSlow: false, score: undefined });
+    if (isOfVersion(error)) measured({ isError: true, isSlow: false, score: undefined });
     throw error;
   }
+}
+
+/** Whether a version is answerable for a failure: not if a switch keeps it from running. */
+function isOfVersion(error: unknown): boolean {
+  return (
+    error instanceof Failure && error.code === 'model_unavailable' && !(error instanceof RuntimeSwitchedOff)
+  );
 }
 
 /** What the log has of the rollout; null where nobody's answer depends on it, or the champion stands in. */
@@ -124,6 +131,7 @@ function versionFor(
     return { champion: canary, arm: 'canary', isCounted: true, rollout };
   }
   const loading = ports.load(rollout.manifest).catch((error: unknown) => {
+    if (error instanceof RuntimeSwitchedOff) return;
     const message = 'The new version of a rollout cannot be loaded; the champion answers.';
     log('warn', message, { 'event.action': 'rollout', 'millrace.model.name': name }, error);
     rollouts.saw(name, rollout.id, 'canary', { isError: true, isSlow: false, score: undefined });
@@ -187,8 +195,10 @@ function shadow(
       other = outcomeOf(definition, loaded, ports.now() - startedAt);
     } catch (error) {
       const fields = { 'event.action': 'rollout', 'millrace.model.name': definition.name };
-      log('warn', 'The new version of a rollout failed in the shadow.', fields, error);
-      other = { isError: true, isSlow: false, score: undefined };
+      if (!(error instanceof RuntimeSwitchedOff)) {
+        log('warn', 'The new version of a rollout failed in the shadow.', fields, error);
+        other = { isError: true, isSlow: false, score: undefined };
+      }
     } finally {
       rollouts.endShadow();
     }

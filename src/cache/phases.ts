@@ -1,7 +1,14 @@
+import type { Time } from '../platform/clock.ts';
 import { PHASE_BOUND_MS, type PhaseState, type PhaseStates } from '../platform/phases.ts';
 import type { ClockFollower, FollowerContext, FreshnessNeed } from './clock/follower.ts';
 
 const NEED: FreshnessNeed = { maxAgeMs: PHASE_BOUND_MS, atLeast: undefined };
+
+/**
+ * How long a request waits for a slow clock, in milliseconds, before the last known states hold. An isolate that has never
+ * reached the clock knows none, and waits as long as its readers do.
+ */
+const WAIT_MS = 500;
 
 /**
  * The states of the phases, at most `PHASE_BOUND_MS` old. The clock's mirror carries them, so they cost no call of their
@@ -10,10 +17,14 @@ const NEED: FreshnessNeed = { maxAgeMs: PHASE_BOUND_MS, atLeast: undefined };
 export function phasesOf(
   follower: ClockFollower,
   context: FollowerContext,
+  time: Pick<Time, 'withTimeout'>,
 ): PhaseStates | Promise<PhaseStates> {
   const known = () => follower.mirror.clock.phases.states;
   if (follower.isReady(NEED, context)) return known();
-  return follower.follow(NEED, follower.begin(), context).then(known, known);
+  const isKnown = follower.mirror.clock.epoch !== '';
+  const syncing = follower.follow(NEED, follower.begin(), context);
+  const late = () => new Error(`The clock did not answer within ${WAIT_MS} ms.`);
+  return (isKnown ? time.withTimeout(syncing, WAIT_MS, late) : syncing).then(known, known);
 }
 
 /**

@@ -129,7 +129,7 @@ export async function readFurther(request: ReadRequest, ports: ReadThroughPorts)
   const doubt = await doubtOf(request, ports);
   // A clock that has just not answered is not asked again.
   const isSilent = doubt === 'clock-unavailable';
-  const { cache } = isSilent ? known(ports) : await phasesOf(ports.follower, ports.context);
+  const { cache } = isSilent ? known(ports) : await phasesOf(ports.follower, ports.context, ports.time);
   const found = cache === 'off' ? NOTHING_FOUND : await lookUp(request, ports, doubt, cache);
   if (found.usable !== undefined) return found.usable;
   await request.beforeFill?.();

@@ -324,7 +324,7 @@ export class BoundIsolate implements ViewPorts {
 
   /** The states of the phases, at most two seconds old; without the clock the last known ones. */
   phases(scope: RequestScope): PhaseStates | Promise<PhaseStates> {
-    return phasesOf(this.isolate.follower, this.#context(scope));
+    return phasesOf(this.isolate.follower, this.#context(scope), systemTime);
   }
 
   /** The newest moment of the root clock. Everything that was invalidated before the call is at or below it. */

@@ -48,7 +48,9 @@ function besideDatabase<T extends Rpc.DurableObjectBranded>(
 }
 
 export function rootClock(env: Pick<Env, 'TAG_CLOCK'> & DatabasePlace) {
-  return besideDatabase('root-clock', env, [env.TAG_CLOCK, 'root'], { default: WRITE_MS, sync: READ_MS });
+  return besideDatabase('root-clock', env, [env.TAG_CLOCK, 'root'], {
+    ...{ default: WRITE_MS, sync: READ_MS, phases: REPORT_MS },
+  });
 }
 
 /** The clock of a region, placed there on its first use. */

@@ -250,6 +250,8 @@ export class Customers {
       rollouts: NO_ROLLOUTS,
       served: () => undefined,
       watched: () => undefined,
+      phases: () => isolate.follower.mirror.clock.phases.states,
+      phasesKnown: () => isolate.follower.mirror.clock.phases.states,
     };
   }
 

@@ -7,6 +7,7 @@ import { ClockStore } from '../../durable-objects/tag-clock/store.ts';
 import { isValid, newClock } from '../../src/cache/clock/clock.ts';
 import { applyDelta } from '../../src/cache/clock/delta.ts';
 import { Horizon } from '../../src/cache/clock/horizon.ts';
+import { tagHashes } from '../../src/cache/clock/tag-hash.ts';
 import { clockAt } from '../../src/cache/clock/wire.ts';
 
 const WHOLE = { epoch: '', sinceSeq: 0, maxAgeMs: 0, atLeast: undefined };
@@ -167,6 +168,70 @@ describe('the storage of the root clock', () => {
       expect([clock.epoch, clock.seq, clock.changed.floorSeq]).toEqual(['old', 41, 41]);
       expect(isValid(clock, { epoch: 'old', stamp: 40 }, [])).toBe(false);
       expect(isValid(clock, { epoch: 'old', stamp: 41 }, [7, 8])).toBe(true);
+    });
+  });
+});
+
+describe('the phases', () => {
+  const off = { phase: 'cache', state: 'off', by: 'key:a', reason: 'r' } as const;
+  const takingPhases = { ...WHOLE, takesPhases: true };
+  const answered = async (name: string) => await clockAt(env.TAG_CLOCK.getByName(name)).sync(takingPhases);
+
+  it('are all on until one is switched, and a mirror of an earlier release hears nothing of them', async () => {
+    expect((await answered('root')).phases).toBeUndefined();
+    const { token } = await root().switchPhase(off, []);
+    expect((await answered('root')).phases).toEqual({
+      ...{ states: { pipeline: 'on', cache: 'off', inference: 'on' }, seq: token.seq },
+    });
+    expect((await clockAt(root()).sync(WHOLE)).phases).toBeUndefined();
+  });
+
+  it('are as they were after an eviction, with who switched them and why', async () => {
+    const { record, token } = await root().switchPhase(off, ['model:m']);
+    expect(record.cache).toMatchObject({ state: 'off', by: 'key:a', reason: 'r' });
+    await evictDurableObject(root());
+    expect(await root().phases()).toEqual(record);
+    expect((await answered('root')).phases?.seq).toBe(token.seq);
+    const known = await mirror();
+    expect(tagHashes(['phases', 'model:m']).map((tag) => known.changed.newestSeqOf(tag))).toEqual([
+      token.seq,
+      token.seq,
+    ]);
+  });
+
+  it('reach the regions', async () => {
+    await answered('weur');
+    const { token } = await root().switchPhase(off, []);
+    const after = await clockAt(env.TAG_CLOCK.getByName('weur')).sync({ ...takingPhases, atLeast: token });
+    expect(after.phases?.states.cache).toBe('off');
+  });
+
+  it('that stay as they are invalidate nothing', async () => {
+    const first = await root().switchPhase(off, []);
+    const again = await root().switchPhase({ ...off, by: 'key:b' }, []);
+    expect(again).toEqual(first);
+  });
+
+  it('and the invalidation are one transaction: a switch that fails leaves both as they were', async () => {
+    await runInDurableObject(root(), async (object, state) => {
+      state.storage.sql.exec(`create trigger refuse before update of phases on clock
+        begin select raise(abort, 'refused'); end`);
+      await expect(object.switchPhase(off, [])).rejects.toThrow(/refused/);
+      expect((await object.phases()).cache.state).toBe('on');
+      const [row] = state.storage.sql.exec('select count(*) as n from invalidations').toArray();
+      expect(row?.['n']).toBe(0);
+      state.storage.sql.exec('drop trigger refuse');
+      expect((await object.switchPhase(off, [])).token.seq).toBe(1);
+    });
+  });
+
+  it('are on the root alone, and none has a name or a state that there is not', async () => {
+    await runInDurableObject(env.TAG_CLOCK.getByName('weur'), async (object) => {
+      await expect(object.switchPhase(off, [])).rejects.toThrow(/root clock only/);
+      await expect(object.phases()).rejects.toThrow(/root clock only/);
+    });
+    await runInDurableObject(root(), async (object) => {
+      await expect(object.switchPhase({ ...off, phase: 'core' as 'cache' }, [])).rejects.toThrow(RangeError);
     });
   });
 });

@@ -219,6 +219,14 @@ function operations(): Record<string, Sample> {
     ...alertOperations(),
     'GET /v1/admin/pipeline': { path: `${admin}/pipeline`, statuses: [200] },
     'GET /v1/admin/diagnosis': { path: `${admin}/diagnosis`, statuses: [200] },
+    'GET /v1/admin/phases': { path: `${admin}/phases`, statuses: [200] },
+    // As it is: other tests run on the same worker.
+    'PUT /v1/admin/phases/{phase}': {
+      path: `${admin}/phases/cache`,
+      body: { state: 'on', reason: 'as it is' },
+      bytesMax: 4_096,
+      statuses: [200],
+    },
     'GET /v1/admin/queues': { path: `${admin}/queues`, statuses: [200] },
     'GET /v1/admin/cache/inspect': { path: `${admin}/cache/inspect?path=/v1/products/M1`, statuses: [200] },
     'GET /v1/admin/cache/stats': { path: `${admin}/cache/stats`, statuses: [200] },

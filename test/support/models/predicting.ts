@@ -54,6 +54,7 @@ interface World {
   /** Whether the deadline passes before the work ends. */
   readonly isLate?: boolean;
   readonly isCurrent?: boolean;
+  readonly isOff?: boolean;
   /** The version before the champion, and what it answers if it is in memory. */
   readonly previous?: Manifest;
   readonly previousRun?: (given: Tensors) => Tensors;
@@ -69,6 +70,7 @@ export async function predicted(
     load,
     isLate = false,
     isCurrent = true,
+    isOff = false,
     previous,
     previousRun,
   }: World,
@@ -109,6 +111,7 @@ export async function predicted(
           return [features];
         },
       },
+      isOff: () => isOff,
       now: () => NOW,
       newId: () => 'id-1',
       predicted: (facts) => told.push(facts),

@@ -64,6 +64,11 @@ const DEPENDENCIES: Readonly<Record<string, Owed>> = { 'GET /health/dependencies
 const PURGE = 'POST /v1/admin/cache/purge';
 const PIPELINE = 'GET /v1/admin/pipeline';
 const START = 'POST /v1/admin/kafka/start';
+/** What is still waiting is left out of the answer. */
+const PHASES: Readonly<Record<string, Owed>> = {
+  'GET /v1/admin/phases': [[200], 2_000],
+  'PUT /v1/admin/phases/{phase}': [[200], 2_000],
+};
 /** What hangs is a line of the answer. The checks of the database follow each other. */
 const DIAGNOSIS: Readonly<Record<string, Owed>> = { 'GET /v1/admin/diagnosis': [[200], 2_000] };
 
@@ -74,6 +79,7 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
   'root-clock': {
     ...{ ...INSPECTION, ...DIAGNOSIS, ...DEPENDENCIES },
     ...each(INVALIDATION, ...WRITES, PURGE, 'POST /v1/admin/keys', CHAMPION, ALIAS),
+    ...each(REPORT, 'GET /v1/admin/phases', 'PUT /v1/admin/phases/{phase}'),
     'GET /v2/health/ready': [[503], 1_000],
   },
   'feature-shard': {
@@ -118,7 +124,7 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
   'regional-clock': INSPECTION,
   'colo-cache': INSPECTION,
   queue: {
-    ...DIAGNOSIS,
+    ...{ ...DIAGNOSIS, ...PHASES },
     ...each([[503], 6_000], 'POST /v1/events', 'POST /push', 'POST /write-to-online-store'),
   },
   artifacts: {
@@ -140,7 +146,7 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
     'GET /metrics': [[200], 3_000],
   },
   database: {
-    ...{ ...INSPECTION, ...DIAGNOSIS, ...DEPENDENCIES },
+    ...{ ...INSPECTION, ...DIAGNOSIS, ...DEPENDENCIES, ...PHASES },
     ...each(STATEMENT, ...WRITES, PIPELINE, RELEASE),
     ...each(STATEMENT, 'GET /v1/events/{source}/{id}', 'GET /v1/lineage/events'),
     ...each(STATEMENT, 'GET /v1/lineage/event/{source}/{id}'),
@@ -172,6 +178,7 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
     ...each(AUDIT_ENTRY, RUN_START, ...RUN_CHANGES),
     ...each(AUDIT_ENTRY, ARTIFACT, SWEEP, BACKFILL, PURGE, START, 'POST /v1/admin/kafka/seek'),
     ...each(AUDIT_ENTRY, 'PUT /v1/admin/models/{model}/trainings/{id}', 'POST /v1/admin/lineage/sweep'),
+    'PUT /v1/admin/phases/{phase}': AUDIT_ENTRY,
     'GET /health/ready': [[503], 3_000],
   },
   // A public answer that is not cached is charged to the token that its reader sends.

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { SyncAnswer } from '../../../src/cache/clock/mirror.ts';
 import { decodeAnswer, encodeAnswer } from '../../../src/cache/clock/wire.ts';
+import { statesOfCode } from '../../../src/platform/phases.ts';
 
 const wholeMs = fc.oneof(
   fc.nat(10_000),
@@ -43,6 +44,17 @@ describe('an answer to a sync in bytes', () => {
       fc.property(answer, epoch, fc.boolean(), (sent, other, same) => {
         const asked = same ? sent.epoch : other;
         expect(decodeAnswer(encodeAnswer(sent, asked), asked)).toEqual(sent);
+      }),
+    );
+  });
+
+  it('has the states of the phases for who takes them', () => {
+    fc.assert(
+      fc.property(answer, fc.nat(26), fc.double({ min: 0, max: 1, noNaN: true }), (sent, code, share) => {
+        const phases = { states: statesOfCode(code), seq: Math.floor(sent.seq * share) };
+        const switched = { ...sent, phases };
+        expect(decodeAnswer(encodeAnswer(switched, '', true), '')).toEqual(switched);
+        expect(encodeAnswer(switched, '')).toEqual(encodeAnswer(sent, ''));
       }),
     );
   });

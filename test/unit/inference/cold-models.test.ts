@@ -4,6 +4,7 @@ import type { Manifest } from '../../../src/inference/bundle.ts';
 import { ColdModels } from '../../../src/inference/cold-models.ts';
 import type { Session } from '../../../src/inference/graph.ts';
 import { LoadedModels } from '../../../src/inference/loaded-models.ts';
+import { RuntimeSwitchedOff } from '../../../src/inference/phase.ts';
 import type { LoadPorts } from '../../../src/inference/registry.ts';
 import type { Tensor, Tensors } from '../../../src/inference/tensors.ts';
 import { systemTime } from '../../../src/platform/clock.ts';
@@ -20,8 +21,14 @@ const INPUTS: Tensors = {
 };
 
 /** The regression 2·f0 + 3·f1 + count + 1 in a store, and a runtime that loads it when it is told to. */
-async function world({ computes = 11, share = 1 } = {}) {
-  const bytes = regressionGraph();
+async function world({
+  computes = 11,
+  share = 1,
+  hasRuntime = (): boolean => true,
+  isEvaluated = true,
+} = {}) {
+  const bytes = isEvaluated ? regressionGraph() : Uint8Array.of(1, 2, 3);
+  let [reads, loads] = [0, 0];
   const sha256 = await sha256Hex(bytes);
   const manifest = {
     name: 'm',
@@ -52,8 +59,15 @@ async function world({ computes = 11, share = 1 } = {}) {
   const [begun, loading] = [Promise.withResolvers<void>(), Promise.withResolvers<Session>()];
   const [ran, verdicts]: [string[], string[]] = [[], []];
   const ports: LoadPorts = {
-    store: { get: async () => bytes, put: async () => undefined },
+    store: {
+      get: async () => {
+        reads += 1;
+        return bytes;
+      },
+      put: async () => undefined,
+    },
     loadGraph: async () => {
+      loads += 1;
       begun.resolve();
       return await loading.promise;
     },
@@ -63,13 +77,23 @@ async function world({ computes = 11, share = 1 } = {}) {
       compared: (_, verdict) => verdicts.push(verdict),
     },
   };
-  const models = new LoadedModels(systemTime, 10_000);
+  const models = new LoadedModels(systemTime, 10_000, hasRuntime);
   const kept: Promise<unknown>[] = [];
   const predict = async () => {
     const { graph } = await models.get(definition, manifest, ports, (work) => kept.push(work));
     return (await graph.run(INPUTS))['variable']?.data[0];
   };
-  return { predict, session, begun: begun.promise, loading, kept, ran, verdicts };
+  return {
+    predict,
+    session,
+    begun: begun.promise,
+    loading,
+    kept,
+    ran,
+    verdicts,
+    reads: () => reads,
+    loads: () => loads,
+  };
 }
 
 describe('a version that is being loaded', () => {
@@ -104,6 +128,35 @@ describe('a version that is being loaded', () => {
     await Promise.all(kept);
     expect(await predict()).toBe(11);
     expect(ran).toEqual(['evaluator', 'evaluator']);
+  });
+});
+
+describe('a version while the runtime is switched off', () => {
+  it('is computed by the evaluator alone, and its artifacts are read once', async () => {
+    const { predict, ran, loads, reads } = await world({ hasRuntime: () => false });
+    for (let ask = 0; ask < 3; ask += 1) expect(await predict()).toBe(11);
+    expect([ran, loads(), reads()]).toEqual([['evaluator', 'evaluator', 'evaluator'], 0, 1]);
+  });
+
+  it('is computed by the evaluator though the runtime has it, and by the runtime when that is on again', async () => {
+    let isOn = true;
+    const { predict, session, begun, loading, kept, ran } = await world({ hasRuntime: () => isOn });
+    await predict();
+    await begun;
+    loading.resolve(session);
+    await Promise.all(kept);
+    await predict();
+    isOn = false;
+    await predict();
+    isOn = true;
+    await predict();
+    expect(ran).toEqual(['evaluator', 'runtime', 'evaluator', 'runtime']);
+  });
+
+  it('does not answer if the evaluator does not compute it, and its artifacts are not read again in vain', async () => {
+    const { predict, loads, reads } = await world({ hasRuntime: () => false, isEvaluated: false });
+    for (let ask = 0; ask < 3; ask += 1) await expect(predict()).rejects.toBeInstanceOf(RuntimeSwitchedOff);
+    expect([loads(), reads()]).toEqual([0, 1]);
   });
 });
 

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { model } from '../../../src/define/model.ts';
 import { ArtifactLost } from '../../../src/inference/broken.ts';
 import type { Manifest } from '../../../src/inference/bundle.ts';
+import { RuntimeSwitchedOff } from '../../../src/inference/phase.ts';
 import type { PredictPorts } from '../../../src/inference/predict.ts';
 import type { Tensors } from '../../../src/inference/tensors.ts';
 import { Failure } from '../../../src/platform/failure.ts';
@@ -16,17 +17,18 @@ import {
   regression,
 } from '../../support/models/predicting.ts';
 
+const withFallback = model.regression({
+  ...described,
+  inputs,
+  outputs: { value: 'v' },
+  fallback: { value: 7 },
+});
+
 describe('the fallback', () => {
   const AWAY = new Failure('model_unavailable', 'The store of the models does not answer.');
   const unavailable = async () => {
     throw new Failure('model_unavailable', 'The model cannot be loaded.');
   };
-  const withFallback = model.regression({
-    ...described,
-    inputs,
-    outputs: { value: 'v' },
-    fallback: { value: 7 },
-  });
   const shipped = model.regression({ ...described, inputs, outputs: { value: 'v' }, fallback: 'shipped' });
 
   it.each([
@@ -181,5 +183,42 @@ describe('the fallback', () => {
       await expect(predicted(shipped, { manifest: unknown })).rejects.toMatchObject({
         code: 'model_unavailable',
       });
+  });
+});
+
+describe('while the phase is off', () => {
+  it('the fallback answers, marked, and neither features nor a model are read', async () => {
+    const answer = await predicted(withFallback, { isOff: true });
+    expect(answer).toMatchObject({
+      ...{ storable: false, isDegraded: false, calls: { champion: 1, shards: 0, load: 0 } },
+      value: { value: 7, source: 'fallback', degraded: 'phase_off' },
+    });
+  });
+
+  it('no version before answers, not even after the deadline', async () => {
+    const previous = { ...MANIFEST, version: 'ba9876543210' };
+    const world = { isOff: true, previous, previousRun: () => ({ v: float(6) }) };
+    for (const isLate of [false, true])
+      expect((await predicted(withFallback, { ...world, isLate })).value).toMatchObject({
+        ...{ value: 7, source: 'fallback', degraded: 'phase_off' },
+      });
+  });
+
+  it('a model without a fallback fails with the reason', async () => {
+    await expect(predicted(regression, { isOff: true })).rejects.toMatchObject({ code: 'phase_off' });
+  });
+});
+
+describe('while the phase is degraded', () => {
+  it('the fallback answers for a version that only the runtime computes, and no stale answer does', async () => {
+    const load = () => Promise.reject(new RuntimeSwitchedOff());
+    expect(await predicted(withFallback, { load })).toMatchObject({
+      ...{ storable: false, isDegraded: false },
+      value: { value: 7, source: 'fallback', degraded: 'phase_degraded' },
+    });
+    const run = () => {
+      throw new RuntimeSwitchedOff();
+    };
+    expect((await predicted(withFallback, { run })).value).toMatchObject({ degraded: 'phase_degraded' });
   });
 });

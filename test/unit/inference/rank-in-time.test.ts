@@ -57,7 +57,7 @@ const away = (code: 'features_unavailable' | 'model_unavailable' | 'database_una
   throw new Failure(code, 'away');
 };
 
-interface World extends Partial<Pick<RankPorts, 'champion' | 'load' | 'watched'>> {
+interface World extends Partial<Pick<RankPorts, 'champion' | 'load' | 'watched' | 'isOff'>> {
   readonly read?: () => Promise<FeatureRow[]>;
   /** The versions in memory. */
   readonly memory?: readonly LoadedModel[];
@@ -220,6 +220,56 @@ describe('a ranking', () => {
     };
     await expect(ranked({ check, memory: CHAMPION_IN_MEMORY })).rejects.toMatchObject({
       code: 'unknown_item',
+    });
+  });
+});
+
+describe('a ranking while the phase is off', () => {
+  it.each<readonly [string, World, unknown[]]>([
+    [
+      'is popularity, and no graph is run and no feature read',
+      {
+        isOff: () => true,
+        load: async () => versionOf(CHAMPION, true),
+        memory: CHAMPION_IN_MEMORY,
+        read: async () => {
+          throw new Error('A feature was read.');
+        },
+      },
+      ['popularity', 'phase_off', 'champion', ['p1', 'p2']],
+    ],
+    [
+      'is what is declared if the candidates cannot be read',
+      { isOff: () => true, load: away('model_unavailable'), fallback: ['z'], memory: [] },
+      ['fallback', 'phase_off', 'champion', ['z']],
+    ],
+    [
+      'is no ranking of the version before either',
+      { isOff: () => true, memory: PREVIOUS_IN_MEMORY, load: away('model_unavailable') },
+      ['popularity', 'phase_off', 'previous', ['p1', 'p2']],
+    ],
+    [
+      'says so after its deadline, too',
+      { isOff: () => true, ...late, load: () => HANGS, fallback: ['z'] },
+      ['fallback', 'phase_off', 'champion', ['z']],
+    ],
+  ])('%s', async (_, world, expected) => {
+    expect(await ranked(world)).toEqual(expected);
+  });
+
+  it('holds for a switch that the isolate hears of with the champion', async () => {
+    let isOff = false;
+    const champion: RankPorts['champion'] = async () => {
+      isOff = true;
+      return { manifest: CHAMPION, isCurrent: true, previous: PREVIOUS };
+    };
+    const answer = await ranked({ champion, isOff: () => isOff, memory: CHAMPION_IN_MEMORY });
+    expect(answer.slice(0, 2)).toEqual(['popularity', 'phase_off']);
+  });
+
+  it('fails if nothing is left to answer', async () => {
+    await expect(ranked({ isOff: () => true, load: away('model_unavailable') })).rejects.toMatchObject({
+      code: 'phase_off',
     });
   });
 });

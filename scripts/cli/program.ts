@@ -13,6 +13,7 @@ import { registerKafka } from './commands/kafka.ts';
 import { registerKeys } from './commands/keys.ts';
 import { registerLater } from './commands/later.ts';
 import { registerModels } from './commands/models.ts';
+import { registerPhases } from './commands/phases.ts';
 import { registerQuarantine } from './commands/quarantine.ts';
 import { registerReplay } from './commands/replay.ts';
 import { registerStatus } from './commands/status.ts';
@@ -50,6 +51,7 @@ export function createProgram(folder: string): Command {
     registerAlerts,
     registerIncidents,
     registerAudit,
+    registerPhases,
     registerLater,
   ])
     register(program);

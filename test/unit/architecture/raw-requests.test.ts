@@ -60,6 +60,7 @@ const MAY: Readonly<Record<string, Reason>> = {
   'test/e2e/changes.long.test.ts': 'stream',
   'test/e2e/deadline.long.test.ts': 'aimed',
   'test/e2e/degradation.long.test.ts': 'aimed',
+  'test/e2e/phases.long.test.ts': 'aimed',
   'test/e2e/tracing.long.test.ts': 'aimed',
   'test/e2e/ways.long.test.ts': 'aimed',
   'test/e2e/database-outage.long.test.ts': 'outage',

@@ -18,6 +18,7 @@ const BY_TIME_ALONE = /^durable-objects\/cache-stats\//;
 const SENDING_COUNTS: ReadonlySet<string> = new Set([
   'src/platform/counters.ts',
   'src/composition/alerts.ts',
+  'src/composition/bound-parts.ts',
   'src/operations/deprecations.ts',
   'src/platform/tracing/counts.ts',
   'src/cache/tiers/memory.ts',

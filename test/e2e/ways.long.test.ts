@@ -39,6 +39,7 @@ const OF_SYNC: ReadonlySet<string> = new Set([
   ...['source-watch', 'varint', 'wire'].map((name) => `src/cache/clock/${name}.ts`),
   'durable-objects/tag-clock/object.ts',
   'src/cache/warming/warmer.ts',
+  'src/platform/object-counts.ts',
 ]);
 /** How long an event may take, in milliseconds. */
 const EVENT_MS_MAX = 30_000;

@@ -190,17 +190,14 @@ export function createApp(host: GatewayHost): OpenAPIHono<AppEnv> {
   uncached.use('*', queriesAreStrict(app.openAPIRegistry));
   uncached.use('*', answersAreAcceptable(app.openAPIRegistry));
   uncached.use('*', unsupportedPreconditions(allowedOf));
+  const isMethodOf = (c: Context<AppEnv>) => allowedOf(c)?.split(', ').includes(c.req.method) === true;
   uncached.use(
     '*',
-    phaseIsOn((c) => portsOf(c).phases.states()),
+    phaseIsOn((c) => portsOf(c).phases.states(), isMethodOf),
   );
   uncached.use(
     '*',
-    idempotent(
-      (c) => portsOf(c).idempotency,
-      gateway.charge,
-      (c) => allowedOf(c)?.split(', ').includes(c.req.method) === true,
-    ),
+    idempotent((c) => portsOf(c).idempotency, gateway.charge, isMethodOf),
   );
 
   const schemas = registerModelSchemas(app, catalog.models);

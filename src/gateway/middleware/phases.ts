@@ -33,10 +33,15 @@ const STARTS_TRAINING = /^\/v1\/training(\/[^/]+\/resume)?$/;
 /**
  * Middleware that refuses what a phase that is switched off would have to do. Only these routes ask for the states, which the
  * isolate has from its syncs with the clock.
+ *
+ * @param isMethodOf whether the path has the method: one that it does not have is 405 in every state.
  */
-export function phaseIsOn(statesOf: (c: Context<AppEnv>) => PhaseStates | Promise<PhaseStates>) {
+export function phaseIsOn(
+  statesOf: (c: Context<AppEnv>) => PhaseStates | Promise<PhaseStates>,
+  isMethodOf: (c: Context<AppEnv>) => boolean,
+) {
   return createMiddleware<AppEnv>(async (c, next) => {
-    const phase = needsPhase(c.req.method, c.req.path);
+    const phase = isMethodOf(c) ? needsPhase(c.req.method, c.req.path) : undefined;
     if (phase !== undefined && (await statesOf(c))[phase] === 'off') throw phaseOff(phase);
     await next();
   });

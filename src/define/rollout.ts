@@ -14,8 +14,9 @@ const StepNeeds = z.strictObject({
 export const ODDS_RATIOS: readonly number[] = [1.5, 2, 3, 5, 10, 30, 100];
 
 /**
- * The bad version that the last share has to exclude. The fewest labels do not say how well: ten labels hardly differ
- * between two versions that both miss nine times in ten. So the step goes on until the evidence does.
+ * The bad version that the shares have to exclude: the last one with the declared probability, those before it less
+ * strictly. The fewest labels do not say how well: ten labels hardly differ between two versions that both miss nine times
+ * in ten. So a step goes on until the evidence does.
  */
 const Excluded = z.strictObject({
   /** The version's odds of a miss, as a multiple of the tolerated ones: one of `ODDS_RATIOS`. */
@@ -25,9 +26,19 @@ const Excluded = z.strictObject({
     .default(5),
   /** The probability, at most, that a version with these odds or greater ones becomes champion. */
   passes: z.number().min(1e-6).max(0.2).default(0.05),
+  /**
+   * The probability, at most, that such a version gets from one share to the next. Absent in plans that an earlier release
+   * declared: their shares grew whatever the labels said.
+   */
+  grows: z.number().min(1e-6).max(0.9).optional(),
 });
-/** What the last share excludes if its step waits for labels and declares nothing else. */
+/** What the shares exclude if they wait for labels and declare nothing else. */
 const EXCLUDED = Excluded.parse({});
+/**
+ * The probability with which a bad version gets to the next share, unless it is declared: the share grows only if the labels
+ * speak at least two to one against such a version. A version that is no worse hardly waits longer for it.
+ */
+const GROWS = 0.5;
 
 /** What each share has to see. */
 const CanaryNeeds = StepNeeds.extend({
@@ -104,7 +115,8 @@ export function rolloutOf(declared: DeclaredRollout): RolloutPlan {
   const { success, data, error } = Rollout.safeParse(declared);
   if (success) {
     const { labels, excludes = labels > 0 ? EXCLUDED : undefined } = data.canary;
-    return excludes === undefined ? data : { ...data, canary: { ...data.canary, excludes } };
+    if (excludes === undefined) return data;
+    return { ...data, canary: { ...data.canary, excludes: { grows: GROWS, ...excludes } } };
   }
   const [issue] = error.issues;
   throw new DeclarationMistake(

@@ -36,7 +36,9 @@ const Step = z
 const Exclusion = z
   .object({
     odds: z.number().openapi({ description: 'its odds of a miss, as a multiple of the tolerated ones' }),
-    passes: z.number().openapi({ description: 'the probability, at most, that such a version passes' }),
+    passes: z
+      .number()
+      .openapi({ description: 'the probability, at most, that such a version passes the share' }),
     passesNow: z.number().openapi({ description: 'the bound on it as of the labels that have come' }),
   })
   .openapi('RolloutExclusion');
@@ -50,7 +52,7 @@ const WaitsFor = z
     }),
     exclusion: z
       .union([Exclusion, z.null()])
-      .openapi({ description: 'the bad version that the last share has yet to exclude' }),
+      .openapi({ description: 'the bad version that the share has yet to exclude' }),
   })
   .openapi('RolloutWaitsFor');
 const Rollout = z

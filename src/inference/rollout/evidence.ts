@@ -144,11 +144,11 @@ export interface Missing {
   readonly labels: number;
   /** What remains of its shortest time, in milliseconds. */
   readonly ms: number;
-  /** The bad version that the last share has not excluded; null once it has, or where it excludes none. */
+  /** The bad version that the share has not excluded; null once it has, or where it excludes none. */
   readonly exclusion: Exclusion | null;
 }
 
-/** A bad version, by its odds of a miss, and with which probability one passes. */
+/** A bad version, by its odds of a miss, and with which probability one passes the share. */
 export interface Exclusion {
   readonly odds: number;
   readonly passes: number;
@@ -170,14 +170,20 @@ export function missingOf(record: EvidenceRecord): Missing | undefined {
   };
 }
 
-/** The earlier shares may be left without it: they are there to see a version on few entities. */
+/**
+ * An earlier share grows with a weaker bound: it shows a version to few entities, so its labels come slowly, but labels that
+ * speak for a bad version are a reason not to show it to more.
+ */
 function exclusionOf(record: EvidenceRecord): Exclusion | null {
   const { plan, stage, step, measures } = record;
   const { excludes } = plan.canary;
-  const isLast = stage === 'canary' && step === plan.shares.length - 1;
-  if (!isLast || excludes === undefined || measures.misses === undefined) return null;
-  const passesNow = passingBound(evidencesAfter(record, 'misses'), excludes.odds);
-  return passesNow <= excludes.passes ? null : { ...excludes, passesNow };
+  if (stage !== 'canary' || excludes === undefined || measures.misses === undefined) return null;
+  const isLast = step === plan.shares.length - 1;
+  const passes = isLast ? excludes.passes : excludes.grows;
+  if (passes === undefined) return null;
+  const { odds } = excludes;
+  const passesNow = passingBound(evidencesAfter(record, 'misses'), odds);
+  return passesNow <= passes ? null : { odds, passes, passesNow };
 }
 
 /** Where a rollout is: its stage, and which of the plan's shares it has reached. */

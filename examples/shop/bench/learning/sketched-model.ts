@@ -12,6 +12,11 @@ import { RANKER_COLUMNS } from '../../catalog/ranker.ts';
 const ROWS = 4_000;
 const GOLDEN_ROWS = 4;
 const [INPUT, OUTPUT] = ['features', 'score'];
+/**
+ * How much a product's share counts. For the bad version it counts enough to order the products that a customer never
+ * bought: those with equal scores would be listed by their names, and a list of popular products hits by chance.
+ */
+const [SHARE, SHARE_OF_BAD] = [0.3, 1.5];
 
 export interface Sketch {
   /** Of what it ranks. */
@@ -24,7 +29,7 @@ export interface Sketch {
 
 /** The body that registers the version. */
 export async function sketchedBundle({ candidates, bytes, isBad, seed }: Sketch): Promise<object> {
-  const { columns, likely } = madeUpRows(seed);
+  const { columns, likely } = madeUpRows(seed, isBad ? SHARE_OF_BAD : SHARE);
   // A bad version has learned the opposite.
   const labels = Float32Array.from(likely, (isLikely) => (isLikely === isBad ? 0 : 1));
   const set = { names: RANKER_COLUMNS, columns, labels, trainingRows: ROWS };
@@ -67,8 +72,12 @@ export async function sketchedBundle({ candidates, bytes, isBad, seed }: Sketch)
   };
 }
 
-/** Rows in which a product is likely to be bought that the customer bought often, and others that many buy with it. */
-function madeUpRows(seed: number): { columns: Float32Array[]; likely: boolean[] } {
+/**
+ * Rows in which a product is likely to be bought that the customer bought often, and others that many buy with it.
+ *
+ * @param ofShare how much the product's share of all purchases counts.
+ */
+function madeUpRows(seed: number, ofShare: number): { columns: Float32Array[]; likely: boolean[] } {
   const random = seededRandom(seed);
   const columns = RANKER_COLUMNS.map(() => Float32Array.from({ length: ROWS }, () => 6 * random()));
   const of = (name: (typeof RANKER_COLUMNS)[number]) =>
@@ -80,7 +89,8 @@ function madeUpRows(seed: number): { columns: Float32Array[]; likely: boolean[] 
     bought[row] = isOwn ? 1 : 0;
     count[row] = isOwn ? 0.7 + 1.8 * random() : 0;
     affinity[row] = 2 * random();
-    const score = 2 * (bought[row] ?? 0) + (count[row] ?? 0) + (affinity[row] ?? 0) + 0.3 * (share[row] ?? 0);
+    const score =
+      2 * (bought[row] ?? 0) + (count[row] ?? 0) + (affinity[row] ?? 0) + ofShare * (share[row] ?? 0);
     return score > 3 + random();
   });
   return { columns, likely };

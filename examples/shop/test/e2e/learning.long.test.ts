@@ -143,6 +143,6 @@ describe.skipIf(IS_PART)('a rollout that later purchases judge', () => {
       expect(evidence.labelled?.canary).toBeGreaterThanOrEqual(evidence.plan.canary.labels);
       expect(missingOf(evidence)?.exclusion).toBeNull();
     }
-    expect(steps[0]?.evidence.plan.canary.excludes).toEqual({ odds: 5, passes: 0.05 });
+    expect(steps[0]?.evidence.plan.canary.excludes).toEqual({ odds: 5, passes: 0.05, grows: 0.5 });
   });
 });

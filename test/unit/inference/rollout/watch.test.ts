@@ -76,7 +76,7 @@ describe('a rollout', () => {
       expect(verdictOf(EvidenceRecord.parse(JSON.parse(JSON.stringify(record))))).toEqual(verdict);
       expect(missingOf(record)).toEqual({
         ...{ requests: Math.max(0, 20 - requests), labels: 10, ms: 0 },
-        exclusion: null,
+        exclusion: { odds: 5, passes: 0.5, passesNow: 1 },
       });
     });
 
@@ -237,8 +237,10 @@ describe('a declared rollout', () => {
   it('has defaults', () => {
     expect(rolloutOf({})).toMatchObject({ start: 'by hand', shares: [1, 5, 25, 50], error: 0.01 });
     expect(rolloutOf({}).canary).not.toHaveProperty('excludes');
-    expect(rolloutOf({ canary: { labels: 10 } }).canary.excludes).toEqual({ odds: 5, passes: 0.05 });
-    const own = rolloutOf({ canary: { labels: 10, excludes: { odds: 2 } } });
-    expect(own.canary.excludes).toEqual({ odds: 2, passes: 0.05 });
+    expect(rolloutOf({ canary: { labels: 10 } }).canary.excludes).toEqual({
+      ...{ odds: 5, passes: 0.05, grows: 0.5 },
+    });
+    const own = rolloutOf({ canary: { labels: 10, excludes: { odds: 2, grows: 0.2 } } });
+    expect(own.canary.excludes).toEqual({ odds: 2, passes: 0.05, grows: 0.2 });
   });
 });

@@ -56,6 +56,7 @@ import { NO_SPAN, type Span, spanned } from '../platform/tracing/span.ts';
 import type { Tracing } from '../platform/tracing/tracing.ts';
 import { noteKeyUse, readKey } from '../storage/postgres/api-keys.ts';
 import { connect, guarded } from '../storage/postgres/connect.ts';
+import { wasReplaced } from '../storage/postgres/feature-versions.ts';
 import { asOfPorts, watchShards, watchShardsIn } from './as-of.ts';
 import { BackfillCaller } from './backfill-caller.ts';
 import { countingQueues } from './backlog.ts';
@@ -319,6 +320,7 @@ export class BoundIsolate implements ViewPorts {
       context: this.#context(scope),
       watch: () => watchShardsIn(this, scope),
       features: catalog.features,
+      wasReplaced: (entity, version) => guarded(() => wasReplaced(this.db, entity, version)),
     };
   }
 

@@ -11,7 +11,7 @@ import { withinAge } from './read.ts';
 import { laterMoment, type Moment, type ReaderShards, type Watched } from './seen-folds.ts';
 import { readFeatures } from './shards.ts';
 import { endOfTiles } from './slots.ts';
-import { readVersions } from './version-reads.ts';
+import { readVersions, type WasReplaced } from './version-reads.ts';
 
 /** How old the mirror of the clock may be for a reader who asks for no level, in milliseconds. */
 const BOUND_MS = 2_000;
@@ -85,6 +85,7 @@ export interface RowPorts {
   readonly watch: () => Watched;
   /** All features of the catalog. */
   readonly features: readonly FeatureDefinition[];
+  readonly wasReplaced: WasReplaced;
 }
 
 /** What a read asks for. */
@@ -121,7 +122,7 @@ export interface ReadRows {
  * Without the clock the shards are read. They have every fold that was invalidated, which satisfies every level.
  *
  * @throws Failure `features_unavailable`, `token_from_another_epoch`, `token_from_the_future`,
- *   `unknown_feature_version`
+ *   `unknown_feature_version`, `feature_version_gone`
  */
 export async function readRows(
   asked: RowsAsked,
@@ -132,7 +133,7 @@ export async function readRows(
   const { follower, context, cache } = ports;
   const unique = [...new Set(keys)];
   const own = ports.features.filter((definition) => definition.entity.name === entity);
-  const source = sourceOf(asked, own);
+  const source = sourceOf(asked, own, ports.wasReplaced);
   const need = { maxAgeMs: level === 'strong' ? 0 : BOUND_MS, atLeast };
   try {
     await follower.ensure(need, follower.begin(), context);
@@ -205,12 +206,16 @@ interface RowSource {
 }
 
 /** All features of this release, or versions of features, which have rows of their own in memory. */
-function sourceOf({ entity, now, versions }: RowsAsked, own: readonly FeatureDefinition[]): RowSource {
+function sourceOf(
+  { entity, now, versions }: RowsAsked,
+  own: readonly FeatureDefinition[],
+  wasReplaced: WasReplaced,
+): RowSource {
   if (versions !== undefined)
     return {
       idOf: (key) => JSON.stringify([featureTag(entity, key), ...versions]),
       read: async (keys, shards) => {
-        const { rows, until } = await readVersions(entity, keys, versions, now, shards);
+        const { rows, until } = await readVersions(entity, keys, versions, now, { shards, wasReplaced });
         return { rows, endsAt: until };
       },
       // The row is kept only as long as nothing in it changes.

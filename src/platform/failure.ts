@@ -65,6 +65,7 @@ const FAILURE_CODES = [
   'not_explainable',
   'unknown_feature',
   'unknown_feature_version',
+  'feature_version_gone',
   'unknown_entity',
   'unknown_item',
   'database_unavailable',

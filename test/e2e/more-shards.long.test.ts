@@ -151,6 +151,20 @@ it(`gives customers more shards while it serves, is killed meanwhile, and every 
     [...new Set(before.slice(2).map((row) => JSON.stringify(row['purchases_30d'])))].sort(),
   );
   expect((await digest()).cells).toBeGreaterThanOrEqual(digestBefore.cells);
+  // What was replaced before the move did not move.
+  await stack.sql(
+    `insert into millrace.feature_versions (entity, feature, digest, state, retired_at)
+     values ('customer', 'purchases', '0123456789abcdef', 'ready', now())`,
+  );
+  const refusals = ['purchases_30d@0123456789ab', 'purchases_30d@ba9876543210'].map(async (feature) => {
+    const read = { entity: 'customer', keys: ['c0'], features: [feature] };
+    const { status, json } = await stack.caller.ask('POST', '/v1/features/read', { json: read });
+    return [status, json['code'], String(json['detail']).includes('got 16 shards')];
+  });
+  expect(await Promise.all(refusals)).toEqual([
+    [422, 'feature_version_gone', true],
+    [422, 'unknown_feature_version', false],
+  ]);
   // Fewer shards, and another number while they are filled, are refused.
   const { status } = await stack.caller.ask('POST', '/v1/admin/features/backfill?entity=customer&shards=8');
   expect(status).toBe(422);

@@ -71,7 +71,7 @@ export interface FeaturePorts {
    * The features of keys of one entity as of `now`, in the order of the keys, through the isolate's memory.
    *
    * @throws Failure `features_unavailable`, `token_from_another_epoch`, `token_from_the_future`,
-   *   `unknown_feature_version`
+   *   `unknown_feature_version`, `feature_version_gone`
    */
   readonly read: (asked: RowsAsked, consistency: Consistency) => Promise<ReadRows>;
 }

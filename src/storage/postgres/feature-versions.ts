@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
+import type { VersionedName } from '../../features/old-versions.ts';
 import type { HistoryBounds } from './history.ts';
 import type { Replay } from './replays.ts';
 import * as millrace from './schema.ts';
@@ -27,6 +28,19 @@ export async function readVersions(db: NeonHttpDatabase): Promise<KnownVersion[]
       retired_at is not null as "isRetired"
     from ${millrace.featureVersions} order by entity, feature, since`);
   return z.array(Row).parse(rows);
+}
+
+/** Whether an earlier release had a version, named by a name that reads the feature and the first digits of its digest. */
+export async function wasReplaced(
+  db: NeonHttpDatabase,
+  entity: string,
+  { readName, digits }: VersionedName,
+): Promise<boolean> {
+  const { rows } = await db.execute(sql`
+    select 1 from ${millrace.featureVersions}
+    where entity = ${entity} and starts_with(digest, ${digits}) and starts_with(${readName}, feature)
+      and retired_at is not null limit 1`);
+  return rows.length > 0;
 }
 
 interface Stated {

@@ -129,6 +129,7 @@ it('takes the stamp of a row before its shard is read, so that a fold that is in
       moment: async () => undefined,
     }),
     features: FEATURES,
+    wasReplaced: async () => false,
   };
   const read = () =>
     readRows({ entity: 'customer', keys: ['k'], now: NOW }, { level: undefined, atLeast: undefined }, ports);

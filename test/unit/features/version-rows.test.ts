@@ -32,6 +32,7 @@ it('keeps versions in rows of their own, until an event invalidates them or the 
       moment: async () => undefined,
     }),
     features: [],
+    wasReplaced: async () => false,
   };
   const read = async (versions: readonly string[] | undefined, after = 0) => {
     const asked = { entity: 'customer', keys: ['k'], now: NOW + after, versions };

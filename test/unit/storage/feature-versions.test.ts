@@ -7,6 +7,7 @@ import {
   beginBackfill,
   endBackfill,
   readVersions,
+  wasReplaced,
 } from '../../../src/storage/postgres/feature-versions.ts';
 import { readReplay } from '../../../src/storage/postgres/replays.ts';
 import { FIXTURE } from '../../support/node/fixture.ts';
@@ -63,6 +64,15 @@ it('records the versions of features and the progress of their backfill, and ret
     ['a', 'ready', null, true],
     ['b', 'ready', SECOND, false],
   ]);
+});
+
+it('knows the versions that a release had by a name and the first digits, and those of this release not', async () => {
+  const has = (entity: string, readName: string, digits: string) =>
+    wasReplaced(db, entity, { readName, digits });
+  expect(await has('customer', 'spent_7d', 'a')).toBe(true);
+  expect(await has('customer', 'spent_7d', 'b')).toBe(false);
+  expect(await has('customer', 'paid_7d', 'a')).toBe(false);
+  expect(await has('product', 'spent_7d', 'a')).toBe(false);
 });
 
 it('keeps since when a version has its state, and counts anew when it comes back', async () => {

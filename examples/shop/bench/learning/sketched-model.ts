@@ -27,26 +27,39 @@ export interface Sketch {
   readonly seed: number;
 }
 
-/** The body that registers the version. */
-export async function sketchedBundle({ candidates, bytes, isBad, seed }: Sketch): Promise<object> {
+const WIDTH = RANKER_COLUMNS.length;
+const SIGNATURE = {
+  inputs: [{ name: INPUT, datatype: 'FP32' as const, shape: [-1, WIDTH] }],
+  outputs: [{ name: OUTPUT, datatype: 'FP32' as const, shape: [-1, 1] }],
+};
+
+/** The graph of a version, and the rows that it was trained from. */
+async function train(seed: number, isBad: boolean) {
   const { columns, likely } = madeUpRows(seed, isBad ? SHARE_OF_BAD : SHARE);
   // A bad version has learned the opposite.
   const labels = Float32Array.from(likely, (isLikely) => (isLikely === isBad ? 0 : 1));
   const set = { names: RANKER_COLUMNS, columns, labels, trainingRows: ROWS };
   const state = await runTraining({ kind: 'trees', task: 'binary', trees: 30 }, set, seed, nodeRuntime);
   const model = finishTraining(state, { purpose: randomUUID() }, { input: INPUT, output: OUTPUT });
+  return { model, columns };
+}
+
+/** The graph of a sketch without what registers it. */
+export const sketchedModel = {
+  ...SIGNATURE,
+  train: async (seed: number, isBad: boolean) => (await train(seed, isBad)).model,
+};
+
+/** The body that registers the version. */
+export async function sketchedBundle({ candidates, bytes, isBad, seed }: Sketch): Promise<object> {
+  const { model, columns } = await train(seed, isBad);
   const artifact = { sha256: await sha256Hex(model), bytes: model.length };
-  const width = RANKER_COLUMNS.length;
-  const data = Float32Array.from({ length: GOLDEN_ROWS * width }, (_, at) => columns[at % width]?.[at] ?? 0);
-  const signature = {
-    inputs: [{ name: INPUT, datatype: 'FP32' as const, shape: [-1, width] }],
-    outputs: [{ name: OUTPUT, datatype: 'FP32' as const, shape: [-1, 1] }],
-  };
-  const made = Evaluator.read(model, signature).run({
-    [INPUT]: { datatype: 'FP32', shape: [GOLDEN_ROWS, width], data },
+  const data = Float32Array.from({ length: GOLDEN_ROWS * WIDTH }, (_, at) => columns[at % WIDTH]?.[at] ?? 0);
+  const made = Evaluator.read(model, SIGNATURE).run({
+    [INPUT]: { datatype: 'FP32', shape: [GOLDEN_ROWS, WIDTH], data },
   });
   const rows = Array.from({ length: GOLDEN_ROWS }, (_, row) => [
-    ...data.subarray(row * width, (row + 1) * width),
+    ...data.subarray(row * WIDTH, (row + 1) * WIDTH),
   ]);
   const scores = Float32Array.from(made[OUTPUT]?.data ?? [], Number);
   const manifest = {
@@ -56,8 +69,8 @@ export async function sketchedBundle({ candidates, bytes, isBad, seed }: Sketch)
       model: artifact,
       candidates,
     },
-    inputs: [{ ...signature.inputs[0], columns: [...RANKER_COLUMNS] }],
-    outputs: signature.outputs,
+    inputs: [{ ...SIGNATURE.inputs[0], columns: [...RANKER_COLUMNS] }],
+    outputs: SIGNATURE.outputs,
   };
   return {
     manifest,

@@ -315,11 +315,9 @@ export class BoundIsolate implements ViewPorts {
   rowPorts(scope: RequestScope): RowPorts {
     const { rows: cache, follower, catalog } = this.isolate;
     return {
-      cache,
-      follower,
+      ...{ cache, follower, features: catalog.features },
       context: this.#context(scope),
       watch: () => watchShardsIn(this, scope),
-      features: catalog.features,
       wasReplaced: (entity, version) => guarded(() => wasReplaced(this.db, entity, version)),
     };
   }

@@ -177,6 +177,7 @@ export class Customers {
       ...{ cache, follower, features: FEATURES },
       context: this.#reading.contextOf(isolate),
       watch: () => this.#watch(isolate),
+      wasReplaced: async () => false,
     });
     const body = JSON.stringify(shownOf(customer, Number(read.rows[0]?.['purchases_365d']?.value ?? 0)));
     const { epoch, seq } = follower.mirror.clock;

@@ -1,7 +1,6 @@
 import { sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
-import type { VersionedName } from '../../features/old-versions.ts';
 import type { HistoryBounds } from './history.ts';
 import type { Replay } from './replays.ts';
 import * as millrace from './schema.ts';
@@ -34,7 +33,7 @@ export async function readVersions(db: NeonHttpDatabase): Promise<KnownVersion[]
 export async function wasReplaced(
   db: NeonHttpDatabase,
   entity: string,
-  { readName, digits }: VersionedName,
+  { readName, digits }: { readonly readName: string; readonly digits: string },
 ): Promise<boolean> {
   const { rows } = await db.execute(sql`
     select 1 from ${millrace.featureVersions}

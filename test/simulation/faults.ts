@@ -193,7 +193,7 @@ export const FAULTS: readonly Fault[] = [
     'an invalidation is acknowledged before it is on disk',
     FEW,
     'src/cache/clock/root.ts',
-    'save(this.#clock.seq + 1, tags, nowMs);',
+    'save(next, tags, nowMs, phases === undefined ? undefined : () => phases.persist(next));',
     'void save;',
   ),
   fault(

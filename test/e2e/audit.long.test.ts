@@ -106,6 +106,19 @@ const ACTIONS: readonly {
     ],
   })),
   {
+    route: 'PUT /v1/admin/phases/{phase}',
+    ask: async () => {
+      await switchCache('degraded');
+      return await switchCache('on');
+    },
+    recorded: [
+      { action: 'phase.switch', target: 'cache', outcome: 'begun', before: { state: 'on' } },
+      { action: 'phase.switch', outcome: 'done', after: { state: 'degraded', reason: 'a test' } },
+      { action: 'phase.switch', outcome: 'begun', before: { state: 'degraded' } },
+      { action: 'phase.switch', outcome: 'done', after: { state: 'on' } },
+    ],
+  },
+  {
     route: 'POST /v1/admin/outbox/sweep',
     ask: () => send('POST', '/v1/admin/outbox/sweep'),
     recorded: [
@@ -318,6 +331,7 @@ const ACTIONS: readonly {
   },
 ];
 
+const switchCache = (state: string) => send('PUT', '/v1/admin/phases/cache', { state, reason: 'a test' });
 const startRollout = async () =>
   send('POST', `${SPEND}/rollout`, { version: (await spendBundle(4)).manifest.version });
 const createDataset = () =>

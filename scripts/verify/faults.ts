@@ -74,7 +74,7 @@ export const FAULTS = {
   disk: {
     what: 'the root clock keeps its state in memory alone',
     of: 'views',
-    edits: [[/save\(this\.#clock\.seq \+ 1, tags\w*, nowMs\w*\);/, '']],
+    edits: [[/save\w*\(next\w*, tags\w*, nowMs\w*, phases\w* === void 0 [^;]+\);/, '']],
   },
 } satisfies Record<string, { what: string; of: Subject; edits: [RegExp, string][] }>;
 

@@ -2,7 +2,7 @@ import { DurableObject } from 'cloudflare:workers';
 import type { ClockMoment } from '../../src/define/view.ts';
 import type { RelayPorts } from '../../src/pipeline/relay.ts';
 import { Sweeper } from '../../src/pipeline/relay.ts';
-import { systemNow } from '../../src/platform/clock.ts';
+import { systemNow, withTimeout } from '../../src/platform/clock.ts';
 import { log } from '../../src/platform/logger.ts';
 import { Backfill } from './backfill.ts';
 
@@ -15,9 +15,19 @@ const RETRY_DELAY_MS_MAX = 60_000;
  */
 const ARMED_AGAIN = 'armed-again';
 
+/** How long a caller waits for a step of a sweep that relays something, in milliseconds. */
+const STEP_MS = 10_000;
+
 export interface SweepOutcome {
   readonly relayed: number;
 }
+
+/** What has been relayed since the call. If it is not over, the sweep goes on. */
+export interface SweepStep extends SweepOutcome {
+  readonly isOver: boolean;
+}
+
+class StepEnded extends Error {}
 
 /** What the relay remembers since it was last started, for a diagnosis. All moments are in milliseconds since the Unix epoch. */
 export interface RelayStatus {
@@ -75,6 +85,27 @@ export class OutboxRelay extends DurableObject {
   async sweep(): Promise<SweepOutcome> {
     await this.arm();
     return { relayed: await this.#sweeper.sweep() };
+  }
+
+  /**
+   * Relays everything that was committed before the call, and answers after ten seconds if something was relayed in them: a
+   * long outbox takes longer than one call may. A sweep without progress is waited for.
+   */
+  async sweepStep(): Promise<SweepStep> {
+    await this.arm();
+    const before = this.#sweeper.relayed;
+    const sweeping = this.#sweeper.sweep();
+    const since = (isOver: boolean) => ({ relayed: this.#sweeper.relayed - before, isOver });
+    try {
+      await withTimeout(sweeping, STEP_MS, () => new StepEnded());
+    } catch (error) {
+      if (!(error instanceof StepEnded)) throw error;
+      // The alarm repeats a sweep that fails later.
+      sweeping.catch(() => undefined);
+      if (this.#sweeper.relayed > before) return since(false);
+      await sweeping;
+    }
+    return since(true);
   }
 
   /**

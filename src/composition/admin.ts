@@ -9,7 +9,8 @@ import { countPending } from '../storage/postgres/outbox.ts';
 import { countByReason } from '../storage/postgres/quarantine.ts';
 import { readPruned } from '../storage/postgres/retention.ts';
 import type { BoundIsolate } from './isolate.ts';
-import { featureShard, outboxRelay } from './objects.ts';
+import { featureShard } from './objects.ts';
+import { sweepInSteps } from './sweeping.ts';
 
 /** @throws Failure `features_unavailable` */
 export async function askShards<T>(ask: () => Promise<T>): Promise<T> {
@@ -33,8 +34,7 @@ export function adminPorts({ env, db, isolate }: BoundIsolate): GatewayPorts['ad
         throw new Failure('model_unavailable', detail, { retryAfterS: 5, cause });
       }
     },
-    sweepOutbox: () =>
-      calling(() => outboxRelay(env).sweep(), 'relay_unavailable', 'The relay did not end its sweep.', 5),
+    sweepOutbox: () => sweepInSteps(env),
     pipeline: async (source) => {
       const [stored, quarantine, pending, pruned] = await guarded(() =>
         Promise.all([countStored(db, source), countByReason(db, source), countPending(db), readPruned(db)]),

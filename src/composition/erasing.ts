@@ -40,8 +40,9 @@ import { newestRuns } from '../storage/postgres/lineage-read.ts';
 import { r2ServedLog, servedBefore } from '../storage/served-files.ts';
 import { invalidateTags } from './clock.ts';
 import type { BoundIsolate } from './isolate.ts';
-import { datasets, featureShard, feedback, outboxRelay } from './objects.ts';
+import { datasets, featureShard, feedback } from './objects.ts';
 import { armRelay } from './storing.ts';
+import { sweepInSteps } from './sweeping.ts';
 import { eraseRow } from './writing.ts';
 
 /** The id of the rebuild among the replays; there is only one. */
@@ -130,10 +131,7 @@ function stepPorts(
     removeDataset: async (id) => void (await asking(() => datasets(env).remove(id))),
     learned: async (found) =>
       learnedFrom(await guarded(() => newestRuns(db, trainings, TRAININGS_MAX)), found, typesOf),
-    relay: async () => {
-      const detail = 'The relay did not end its sweep.';
-      await calling(() => outboxRelay(env).sweep(), 'relay_unavailable', detail, AGAIN_S);
-    },
+    relay: async () => void (await sweepInSteps(env)),
     outbox: (page) => guarded(() => sweepOutbox(db, subject, page)),
     advance: (to) => guarded(() => advanceErasure(db, erasure, to)),
   };

@@ -92,9 +92,15 @@ export class Sweeper {
   readonly #live = new Set<() => void>();
   /** The moment of the last invalidation of this sweeper. */
   #lastAt: ClockMoment | undefined;
+  #relayed = 0;
 
   constructor(ports: SweeperPorts) {
     this.#ports = ports;
+  }
+
+  /** How many changes this sweeper has relayed. */
+  get relayed(): number {
+    return this.#relayed;
   }
 
   /**
@@ -182,6 +188,7 @@ export class Sweeper {
         // The changes of a live caller may be newer than `upTo`.
         if (allLive && upTo === undefined) for (const resolve of served) resolve();
       });
+      this.#relayed += pass.changes;
       // A full pass of fewer changes than its limit was as large as a page may be in bytes.
       if (pass.isFull) this.#limit = Math.min(PASS_CHANGES_MAX, pass.changes * 2);
       return pass;

@@ -1,7 +1,8 @@
 import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { OutboxRelay } from '../../durable-objects/outbox-relay/object.ts';
+import type { PendingChange } from '../../src/storage/postgres/outbox.ts';
 
 /** No database listens in these tests, so every sweep fails: what has to hold then is that none is forgotten. */
 
@@ -81,4 +82,71 @@ it('remembers when the cron last called, and whether its alarm fails', async () 
   expect(cronAtMs).toBeGreaterThanOrEqual(begunAt);
   expect(alarmAtMs).toBeGreaterThan(begunAt);
   expect(failures).toBe(1);
+});
+
+it('a long sweep is answered step by step while it makes progress, and goes on', async () => {
+  const relay = env.OUTBOX_RELAY.getByName('fourth');
+  await runInDurableObject(relay, async (_, state) => {
+    vi.useFakeTimers();
+    try {
+      // Three full passes of 6 s each, and one that finds the rest.
+      let pending = 4;
+      const readPending = async () => {
+        await new Promise((resolve) => setTimeout(resolve, 6_000));
+        pending -= 1;
+        const isFull = pending > 0;
+        const change = { outboxId: 10 - pending, lane: 'live', tags: ['a:1'] } as unknown as PendingChange;
+        return { changes: [change], isFull, newestId: 100 };
+      };
+      const object = new OutboxRelay(state, env, {
+        relay: () => ({
+          readPending,
+          invalidate: async () => ({ epoch: 'e', seq: 1 }),
+          publish: async () => undefined,
+          markRelayed: async () => undefined,
+        }),
+        isRefused: () => false,
+        backfill: async () => false,
+        openPass: async () => async () => undefined,
+      });
+      const first = object.sweepStep();
+      await vi.advanceTimersByTimeAsync(10_000);
+      expect(await first).toEqual({ relayed: 1, isOver: false });
+      await vi.advanceTimersByTimeAsync(20_000);
+      const second = object.sweepStep();
+      await vi.advanceTimersByTimeAsync(6_000);
+      expect(await second).toEqual({ relayed: 1, isOver: true });
+      expect(pending).toBe(-1);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+});
+
+it('a sweep without progress is waited for, and its failure is told', async () => {
+  const relay = env.OUTBOX_RELAY.getByName('fifth');
+  await runInDurableObject(relay, async (_, state) => {
+    vi.useFakeTimers();
+    try {
+      const object = new OutboxRelay(state, env, {
+        relay: () => ({
+          readPending: async () => {
+            await new Promise((resolve) => setTimeout(resolve, 25_000));
+            throw new Error('The database is away.');
+          },
+          invalidate: async () => ({ epoch: 'e', seq: 1 }),
+          publish: async () => undefined,
+          markRelayed: async () => undefined,
+        }),
+        isRefused: () => false,
+        backfill: async () => false,
+        openPass: async () => async () => undefined,
+      });
+      const failing = expect(object.sweepStep()).rejects.toThrow('The database is away.');
+      await vi.advanceTimersByTimeAsync(25_000);
+      await failing;
+    } finally {
+      vi.useRealTimers();
+    }
+  });
 });

@@ -94,18 +94,23 @@ export class OutboxRelay extends DurableObject {
   async sweepStep(): Promise<SweepStep> {
     await this.arm();
     const before = this.#sweeper.relayed;
-    const sweeping = this.#sweeper.sweep();
-    const since = (isOver: boolean) => ({ relayed: this.#sweeper.relayed - before, isOver });
+    const isOver = await this.#inStep(this.#sweeper.sweep());
+    return { relayed: this.#sweeper.relayed - before, isOver };
+  }
+
+  /** Waits for the work, or for the end of a step in which something was relayed. @returns whether the work is over. */
+  async #inStep(work: Promise<unknown>): Promise<boolean> {
+    const before = this.#sweeper.relayed;
     try {
-      await withTimeout(sweeping, STEP_MS, () => new StepEnded());
+      await withTimeout(work, STEP_MS, () => new StepEnded());
     } catch (error) {
       if (!(error instanceof StepEnded)) throw error;
       // The alarm repeats a sweep that fails later.
-      sweeping.catch(() => undefined);
-      if (this.#sweeper.relayed > before) return since(false);
-      await sweeping;
+      work.catch(() => undefined);
+      if (this.#sweeper.relayed > before) return false;
+      await work;
     }
-    return since(true);
+    return true;
   }
 
   /**
@@ -120,14 +125,15 @@ export class OutboxRelay extends DurableObject {
   }
 
   /**
-   * Relays everything that was committed before the call, and advances the outbox's watermark to the call.
+   * Relays everything that was committed before the call, and advances the outbox's watermark to the call. While a long
+   * outbox is relayed, the answer comes after a step, and the watermark advances later.
    *
    * @param caller the cron says so, and its newest call is remembered.
    */
   async heartbeat(caller?: 'cron'): Promise<void> {
     if (caller === 'cron') this.#cronAtMs = systemNow();
     this.ctx.waitUntil(this.#backfill.go(systemNow()));
-    await this.#sweeper.heartbeat();
+    await this.#inStep(this.#sweeper.heartbeat());
   }
 
   async status(): Promise<RelayStatus> {

@@ -20,7 +20,7 @@ export function earlierView<
 >(
   current: View<Params, Query, Response>,
   declaration: {
-    /** As of any view: `customer-purchases-v1`. */
+    /** As of any view: `station-rides-v1`. */
     name: string;
     path: `/v${number}/${string}`;
     /** Since when clients should use the current version, and from which day this one may be gone. */

@@ -103,7 +103,7 @@ function valuesOf(
 
 /**
  * What may fit a parameter, the surest first: a key whose schema the route uses, a key of the entity that the path
- * names before the parameter (`/v1/customers/{id}`), a property of the same name.
+ * names before the parameter (`/v1/stations/{id}`), a property of the same name.
  */
 function candidates(
   name: string,
@@ -120,7 +120,7 @@ function candidates(
     .concat(property === undefined || property === null ? [] : [String(property)]);
 }
 
-/** Whether the path names the entity before the parameter: `customer` or its path of writes in `/v1/customers/{id}`. */
+/** Whether the path names the entity before the parameter: `station` or its path of writes in `/v1/stations/{id}`. */
 export function isNamedBefore(parameter: string, path: string, { name, write }: EntityDefinition): boolean {
   const [, collection = ''] = new RegExp(`/([\\w-]+)/\\{${parameter}\\}`).exec(path) ?? [];
   return collection !== '' && (write?.path === collection || collection.startsWith(name));

@@ -150,3 +150,49 @@ it('a sweep without progress is waited for, and its failure is told', async () =
     }
   });
 });
+
+it('a heartbeat is answered after a step of a long sweep, and moves the watermark at the end of the sweep', async () => {
+  const relay = env.OUTBOX_RELAY.getByName('sixth');
+  await runInDurableObject(relay, async (_, state) => {
+    vi.useFakeTimers();
+    try {
+      let pending = 3;
+      let isClosed = false;
+      const object = new OutboxRelay(state, env, {
+        relay: () => ({
+          readPending: async () => {
+            await new Promise((resolve) => setTimeout(resolve, 6_000));
+            pending -= 1;
+            const change = {
+              outboxId: 10 - pending,
+              lane: 'live',
+              tags: ['a:1'],
+            } as unknown as PendingChange;
+            return { changes: [change], isFull: pending > 0, newestId: 100 };
+          },
+          invalidate: async () => ({ epoch: 'e', seq: 1 }),
+          publish: async () => undefined,
+          markRelayed: async () => undefined,
+        }),
+        isRefused: () => false,
+        backfill: async () => false,
+        openPass: async () => async () => {
+          isClosed = true;
+        },
+      });
+      let isAnswered = false;
+      const beating = object.heartbeat().then(() => {
+        isAnswered = true;
+      });
+      await vi.advanceTimersByTimeAsync(9_000);
+      expect(isAnswered).toBe(false);
+      await vi.advanceTimersByTimeAsync(1_000);
+      await beating;
+      expect([isClosed, pending]).toEqual([false, 2]);
+      await vi.advanceTimersByTimeAsync(8_000);
+      expect([isClosed, pending]).toEqual([true, 0]);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+});

@@ -5,13 +5,12 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { FIXTURE } from '../support/node/fixture.ts';
 import { IS_PART, partOf } from '../support/node/part.ts';
 import { type Stack, startStack } from '../support/node/stack.ts';
-import { Client, isolatesOf, prepareScenario, requestsOf } from '../support/peers/client.ts';
+import { Client, commitPending, isolatesOf, prepareScenario, requestsOf } from '../support/peers/client.ts';
 import { besideSamples, judged } from '../support/peers/standstill.ts';
 import { expected, ROUTES, type Route, TABLE, TROUBLES, type TroubledPeer } from '../support/peers/table.ts';
 
 /** Longer than the default bound of a view, so that mirrors are too old without their clock, in milliseconds. */
 const MIRRORS_AGE_MS = 2_100;
-/** How often a request that needs no peer measures how slow this machine is, in milliseconds. */
 /** What a request may take beside its waits on a quiet machine, in milliseconds. */
 const WORK_MS = 400;
 /** The cells wait most of their time, so two stacks halve it. More would make the machine slow. */
@@ -81,6 +80,7 @@ async function answersWhile(client: Client, troubles: Parameters<Client['trouble
   const n = scenarios;
   await prepareScenario(client, n);
   await client.trouble(troubles);
+  const pending = commitPending(client, n);
   try {
     await sleep(MIRRORS_AGE_MS);
     const [answers, slowestMs] = await besideSamples(
@@ -96,6 +96,7 @@ async function answersWhile(client: Client, troubles: Parameters<Client['trouble
     return { answers, slowestMs, slackMs: WORK_MS + 3 * slowestMs };
   } finally {
     await client.trouble({});
+    await pending;
   }
 }
 

@@ -90,7 +90,7 @@ export async function prepareScenario(client: Client, n: number): Promise<void> 
   // What the relay began in an earlier scenario ends.
   await prepare('POST', '/v1/admin/outbox/sweep');
   await client.endTrainings(known);
-  for (const name of ['hit', 'void', 'voidStrong', 'new', 'put', 'delete'])
+  for (const name of ['hit', 'void', 'voidStrong', 'new', 'put', 'delete', 'pending'])
     await prepare('PUT', `/v1/products/P${n}-${name}`, { description: null, unitPrice: 1 });
   await prepare('PUT', `/v1/customers/C${n}`, { country: `Hit${n}` });
   await prepare('PUT', `/v1/customers/V${n}`, { country: `Void${n}` });
@@ -110,6 +110,12 @@ export async function prepareScenario(client: Client, n: number): Promise<void> 
   await prepare('POST', '/v1/admin/cache/purge', { tags });
   // The isolate hears of the purge.
   await prepare('GET', `/v1/products/P${n}-hit`, undefined, STRONG);
+}
+
+/** Commits a change. While a peer of the relay is in trouble, the change stays in the outbox, so that a sweep has work. */
+export async function commitPending(client: Client, n: number): Promise<Answered> {
+  const path = `/v1/products/P${n}-pending`;
+  return await client.timed(isolatesOf(n).known, ['PUT', path, { description: null, unitPrice: 2 }]);
 }
 
 /** The request of each route, and the isolate that answers it. */

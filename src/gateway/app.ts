@@ -23,11 +23,12 @@ import { answersAreAcceptable } from './middleware/accept.ts';
 import { type AccessPorts, admit, authorizeBy, closedByDefault } from './middleware/authorize.ts';
 import { conditionalReads, unsupportedPreconditions } from './middleware/conditional.ts';
 import { answerHeaders, headIsBounded } from './middleware/headers.ts';
-import { phaseIsOn } from './middleware/phases.ts';
+import { mayBePublic, phaseIsOn } from './middleware/phases.ts';
 import { queriesAreStrict } from './middleware/query.ts';
 import { registerModelSchemas } from './model-schemas.ts';
 import type { ModelRegistryPorts } from './models/registry-ports.ts';
 import { failureFormAt, problemResponse } from './problem.ts';
+import { scopeOf } from './route-rules.ts';
 import { type AdminPorts, registerAdmin } from './routes/admin.ts';
 import { type AlertRoutePorts, registerAlerts } from './routes/admin-alerts.ts';
 import { type AuditPorts, registerAudit } from './routes/admin-audit.ts';
@@ -193,7 +194,15 @@ export function createApp(host: GatewayHost): OpenAPIHono<AppEnv> {
   const isMethodOf = (c: Context<AppEnv>) => allowedOf(c)?.split(', ').includes(c.req.method) === true;
   uncached.use(
     '*',
-    phaseIsOn((c) => portsOf(c).phases.states(), isMethodOf),
+    phaseIsOn(
+      (c) => portsOf(c).phases.states(),
+      isMethodOf,
+      (c) => {
+        const { method, path } = c.req;
+        const isPublic = mayBePublic(path, catalog);
+        return gateway.admit(c, { isPublic, scope: scopeOf(method, path), limitsRows: true });
+      },
+    ),
   );
   uncached.use(
     '*',

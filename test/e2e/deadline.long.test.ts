@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import * as z from 'zod';
 import { rankerBundle } from '../support/models/ranker.ts';
-import { FIXTURE } from '../support/node/fixture.ts';
-import { KEY, type Stack, startStack } from '../support/node/stack.ts';
-import { Client } from '../support/peers/client.ts';
+import { KEY, type Stack } from '../support/node/stack.ts';
+import type { Client } from '../support/peers/client.ts';
 import { besideSamples, judged, type Measured } from '../support/peers/standstill.ts';
+import { startTroubled } from '../support/peers/troubled.ts';
 
 /** The deadline of the deployment, in milliseconds. */
 const DEADLINE_MS = 100;
@@ -24,12 +24,7 @@ let stack: Stack;
 let client: Client;
 let isolates = 0;
 beforeAll(async () => {
-  stack = await startStack(
-    { DEADLINE_MS: String(DEADLINE_MS) },
-    { served: { ...FIXTURE, main: 'test/support/worker/troubled.ts' } },
-  );
-  client = new Client(stack);
-  await client.publish();
+  ({ stack, client } = await startTroubled({ DEADLINE_MS: String(DEADLINE_MS) }));
 });
 afterAll(async () => await stack[Symbol.asyncDispose]());
 

@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
 import { expectedSpendBundle } from '../support/models/outside.ts';
 import { rankerBundle } from '../support/models/ranker.ts';
-import { FIXTURE } from '../support/node/fixture.ts';
-import { KEY, type Stack, startStack } from '../support/node/stack.ts';
-import { Client } from '../support/peers/client.ts';
+import { KEY, type Stack } from '../support/node/stack.ts';
+import type { Client } from '../support/peers/client.ts';
+import { startTroubled } from '../support/peers/troubled.ts';
 
 /**
  * Longer than whatever answers takes, in milliseconds. A peer that hangs may be given up before, so that a failure of the
@@ -17,9 +17,7 @@ const RANKING = '/v1/customers/C1/recommendations';
 let stack: Stack;
 let client: Client;
 beforeAll(async () => {
-  stack = await startStack({}, { served: { ...FIXTURE, main: 'test/support/worker/troubled.ts' } });
-  client = new Client(stack);
-  await client.publish();
+  ({ stack, client } = await startTroubled());
   await client.prepare('publisher', ['PUT', '/v1/admin/models/ranker/champion', rankerBundle()]);
 });
 afterEach(async () => await client.trouble({}));

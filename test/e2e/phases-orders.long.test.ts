@@ -2,10 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import * as z from 'zod';
 import { PHASE_NAMES, type PhaseName, type PhaseState } from '../../src/platform/phases.ts';
-import { FIXTURE } from '../support/node/fixture.ts';
 import { partOf } from '../support/node/part.ts';
-import { eventually, type Stack, startStack } from '../support/node/stack.ts';
-import { Client } from '../support/peers/client.ts';
+import { eventually, type Stack } from '../support/node/stack.ts';
+import type { Client } from '../support/peers/client.ts';
+import { startTroubled } from '../support/peers/troubled.ts';
 import { purchaseOf } from './purchases.ts';
 
 /** Reads and events go on while every phase is switched off and on again, in each of the orders. */
@@ -32,9 +32,7 @@ const ORDERS: readonly (readonly PhaseName[])[] = PHASE_NAMES.flatMap((first) =>
 let stack: Stack;
 let client: Client;
 beforeAll(async () => {
-  stack = await startStack({}, { served: { ...FIXTURE, main: 'test/support/worker/troubled.ts' } });
-  client = new Client(stack);
-  await client.publish();
+  ({ stack, client } = await startTroubled());
   await client.prepare('writer', ['PUT', WRITTEN, { description: null, unitPrice: 1 }]);
 });
 afterAll(async () => await stack[Symbol.asyncDispose]());

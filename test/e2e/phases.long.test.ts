@@ -3,9 +3,9 @@ import * as z from 'zod';
 import type { PhaseName, PhaseState } from '../../src/platform/phases.ts';
 import { PHASE_NAMES } from '../../src/platform/phases.ts';
 import { rankerBundle } from '../support/models/ranker.ts';
-import { FIXTURE } from '../support/node/fixture.ts';
-import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
-import { Client } from '../support/peers/client.ts';
+import { eventually, KEY, type Stack } from '../support/node/stack.ts';
+import type { Client } from '../support/peers/client.ts';
+import { startTroubled } from '../support/peers/troubled.ts';
 import { purchaseOf } from './purchases.ts';
 
 const STRONG = { 'millrace-consistency': 'strong' };
@@ -32,9 +32,7 @@ const Shown = z.object({
 let stack: Stack;
 let client: Client;
 beforeAll(async () => {
-  stack = await startStack({}, { served: { ...FIXTURE, main: 'test/support/worker/troubled.ts' } });
-  client = new Client(stack);
-  await client.publish();
+  ({ stack, client } = await startTroubled());
   await client.prepare('publisher', ['PUT', '/v1/admin/models/ranker/champion', rankerBundle()]);
   await client.prepare('publisher', ['PUT', PRODUCT, { description: null, unitPrice: 1 }]);
 });
@@ -223,6 +221,16 @@ it('inference that is off answers without models, and not at all where only a mo
     body: '{}',
   });
   expect([infer.status, await infer.text()]).toEqual([503, expect.stringContaining('switched off')]);
+  // A sender without a key does not learn what is switched off.
+  for (const [path, status] of [
+    ['/v2/models/expected-spend/infer', 401],
+    ['/v2/models/expected-spend/versions/1/infer', 401],
+    ['/v1/features/read', 401],
+    ['/v1/training', 401],
+  ] as const) {
+    const stranger = await stack.fetch(path, { method: 'POST', headers: { isolate: 'a' }, body: '{}' });
+    expect([path, stranger.status]).toEqual([path, status]);
+  }
   await change('inference', 'on');
   await afterSwitch(
     performance.now(),

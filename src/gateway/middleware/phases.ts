@@ -27,6 +27,7 @@ function takesInput({ cost }: RouteRule): boolean {
   return cost === 'event' || cost === 'write';
 }
 
+const MODEL_OF_TENSORS = /^\/v2\/models\/([^/]+)\//;
 const RAW_TENSORS = /^\/v2\/models\/.+\/(infer|ready)$/;
 const STARTS_TRAINING = /^\/v1\/training(\/[^/]+\/resume)?$/;
 
@@ -35,16 +36,40 @@ const STARTS_TRAINING = /^\/v1\/training(\/[^/]+\/resume)?$/;
  * isolate has from its syncs with the clock.
  *
  * @param isMethodOf whether the path has the method: one that it does not have is 405 in every state.
+ * @param admit throws for a sender who may not ask: some of these routes look at the key only later, themselves.
  */
 export function phaseIsOn(
   statesOf: (c: Context<AppEnv>) => PhaseStates | Promise<PhaseStates>,
   isMethodOf: (c: Context<AppEnv>) => boolean,
+  admit: (c: Context<AppEnv>) => unknown,
 ) {
   return createMiddleware<AppEnv>(async (c, next) => {
     const phase = isMethodOf(c) ? needsPhase(c.req.method, c.req.path) : undefined;
-    if (phase !== undefined && (await statesOf(c))[phase] === 'off') throw phaseOff(phase);
+    if (phase !== undefined && (await statesOf(c))[phase] === 'off') {
+      if (c.get('principal') === undefined) await admit(c);
+      throw phaseOff(phase);
+    }
     await next();
   });
+}
+
+/**
+ * Whether a path may be readable without a key. A read of features names its entity in the body, which nobody has read
+ * yet, so one public entity makes it readable.
+ */
+export function mayBePublic(
+  path: string,
+  {
+    models,
+    entities,
+  }: {
+    readonly models: readonly { readonly name: string; readonly isPublic: boolean }[];
+    readonly entities: readonly { readonly isPublic: boolean }[];
+  },
+): boolean {
+  const [, model] = MODEL_OF_TENSORS.exec(path) ?? [];
+  if (model !== undefined) return models.some(({ name, isPublic }) => isPublic && name === model);
+  return entities.some(({ isPublic }) => isPublic);
 }
 
 export function phaseOff(phase: PhaseName): Failure {

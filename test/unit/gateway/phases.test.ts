@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { needsPhase } from '../../../src/gateway/middleware/phases.ts';
+import { mayBePublic, needsPhase } from '../../../src/gateway/middleware/phases.ts';
 
 it.each([
   ['POST', '/v1/events', 'pipeline'],
@@ -39,4 +39,26 @@ it.each<readonly [method: string, path: string]>([
   ['GET', '/v1/products/1'],
 ])('%s %s answers whatever is off', (method, path) => {
   expect(needsPhase(method, path)).toBeUndefined();
+});
+
+const CATALOG = {
+  models: [
+    { name: 'open', isPublic: true },
+    { name: 'closed', isPublic: false },
+  ],
+  entities: [{ isPublic: false }],
+};
+
+it.each([
+  ['/v2/models/open/infer', true],
+  ['/v2/models/open/versions/1/ready', true],
+  ['/v2/models/closed/infer', false],
+  ['/v2/models/unknown/infer', false],
+  ['/v1/features/read', false],
+])('%s may be read without a key: %s', (path, isOpen) => {
+  expect(mayBePublic(path, CATALOG)).toBe(isOpen);
+});
+
+it('one public entity makes reads of features possible without a key', () => {
+  expect(mayBePublic('/v1/features/read', { ...CATALOG, entities: [{ isPublic: true }] })).toBe(true);
 });

@@ -1,6 +1,7 @@
 /**
- * Predictions over HTTP: the first answer of a fresh isolate, its first ten and warm ones; then warm predictions and
- * rankings of 200 candidates at a steady rate. `npm run bench:predictions [-- --isolates 20] [--seconds 15] [--rate 50]`;
+ * Predictions over HTTP: the first answer of a fresh isolate, its first ten and warm ones; the requests of fresh isolates
+ * that never pause, while the runtime starts; then warm predictions and rankings of 200 candidates at a steady rate,
+ * beside requests without any work. `npm run bench:predictions [-- --isolates 20] [--seconds 15] [--rate 50]`;
  * `DATABASE_URL` names an empty Postgres in place of the embedded one.
  *
  * The isolates have the features, the registry and the models of one deployment, so only what an isolate keeps itself is
@@ -47,6 +48,11 @@ const WARM = 30;
 /** Events that are followed to a prediction. */
 const EVENTS = 100;
 const POLL_MS = 5;
+/**
+ * After the last request of an isolate, until its runtime has started and loaded the model, in milliseconds. All isolates
+ * of a local process share one thread, so a start would otherwise be measured with the next isolate.
+ */
+const SETTLED_MS = 1_500;
 const GIVE_UP_MS = 30_000;
 
 const Predicted = z.object({ value: z.number() });
@@ -135,7 +141,7 @@ function startRuntime(database: DevDatabase): Miniflare {
   const remote = Object.fromEntries(
     Object.entries(worker.durableObjects).map(([binding, of]) => [binding, { ...of, scriptName: 'warm' }]),
   );
-  const cold = Array.from({ length: isolates * 2 }, (_, index) => ({
+  const cold = Array.from({ length: isolates * 2 + 2 }, (_, index) => ({
     ...worker,
     name: `cold${index}`,
     durableObjects: remote,
@@ -166,13 +172,13 @@ async function publish(base: URL): Promise<void> {
 }
 
 /** Requests at a steady rate, whether or not those before have their answers. */
-async function steady(base: URL, kind: Kind): Promise<Asked[]> {
+async function steady(base: URL, kind: Kind | 'live'): Promise<Asked[]> {
   const startedAt = performance.now();
   const asked: Promise<Asked>[] = [];
   for (let index = 0; index < rate * seconds; index += 1) {
     const dueIn = startedAt + (index * 1_000) / rate - performance.now();
     if (dueIn > 0) await sleep(dueIn);
-    asked.push(ask(base, kind, index));
+    asked.push(kind === 'live' ? live(base) : ask(base, kind, index));
   }
   return await Promise.all(asked);
 }
@@ -207,15 +213,24 @@ try {
         if (request < 10) firstTen.push(one);
         else later.push(one);
       }
+      await sleep(SETTLED_MS);
     }
     tell('start of the script', started);
     tell(`${kind}, first`, first);
     tell(`${kind}, first ten`, firstTen);
     tell(`${kind}, then ${WARM}`, later);
   }
+  for (const [index, kind] of (['prediction', 'ranking'] as const).entries()) {
+    const base = await runtime.unsafeGetDirectURL(`cold${isolates * 2 + index}`);
+    await live(base);
+    tell(`${kind}, no pause since first`, await steady(base, kind));
+    await sleep(SETTLED_MS);
+  }
   tell('event to prediction', await eventsToPredictions(warm));
+  tell(`no work, ${rate} a second`, await steady(warm, 'live'));
   for (const kind of ['prediction', 'ranking'] as const) {
     for (let request = 0; request < CUSTOMERS; request += 1) await ask(warm, kind, request);
+    await sleep(SETTLED_MS);
     tell(`${kind}, ${rate} a second`, await steady(warm, kind));
   }
 } finally {

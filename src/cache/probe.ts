@@ -142,15 +142,18 @@ export class Probe {
   }
 
   async #look(request: ReadRequest, entry: Entry, judgedSeq: number): Promise<ProbeVerdict> {
-    const { etag } = await this.#readOrigin(request, entry);
+    const etag = await this.#originEtag(request, entry);
+    if (etag === undefined) return { verdict: 'inconclusive', reason: 'unreachable' };
     if (etag === entry.etag) return { verdict: 'consistent', reason: 'equal' };
     const readAtMs = this.#ports.now();
     await this.#ports.sleep(GRACE_MS);
     const verdict = await this.#judge(entry, judgedSeq, readAtMs);
     if (verdict.verdict !== 'inconsistent') return verdict;
-    const mayHaveChangedBack = verdict.reason === 'missed_invalidation';
-    if (mayHaveChangedBack && (await this.#readOrigin(request, entry)).etag === entry.etag)
-      return { verdict: 'inconclusive', reason: 'changed_back' };
+    if (verdict.reason === 'missed_invalidation') {
+      const again = await this.#originEtag(request, entry);
+      if (again === undefined) return { verdict: 'inconclusive', reason: 'unreachable' };
+      if (again === entry.etag) return { verdict: 'inconclusive', reason: 'changed_back' };
+    }
     await this.#heal(request, verdict.reason);
     return verdict;
   }
@@ -180,10 +183,14 @@ export class Probe {
     return { clock, isComplete: oldestSourceAgeMs(completeUntilMs, sentAtMs) <= sourceMaxAgeMs };
   }
 
-  /** Reads with the entry's own `now`: an answer of another grain may differ from it and both be right. */
-  async #readOrigin(request: ReadRequest, { now = this.#ports.now() }: Entry): Promise<{ etag: string }> {
-    const { value } = await request.load(now);
-    return await bodyAndEtag(value, this.#ports.digest);
+  /**
+   * Reads with the entry's own `now`: an answer of another grain may differ from it and both be right.
+   *
+   * @returns undefined for an answer that only substitutes the origin's, as while the database does not answer in time.
+   */
+  async #originEtag(request: ReadRequest, { now = this.#ports.now() }: Entry): Promise<string | undefined> {
+    const { value, storable } = await request.load(now);
+    return storable ? (await bodyAndEtag(value, this.#ports.digest)).etag : undefined;
   }
 
   /** Logs which view lacks a tag or has an uncaptured writer, and purges the key. The key may name a person: the log has none. */

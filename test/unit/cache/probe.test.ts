@@ -22,6 +22,8 @@ class World {
   asked: SyncRequest[] = [];
   now = 0;
   originFails = false;
+  /** Whether another answer substitutes the origin's, before and after the probe has slept. */
+  substitutes: boolean[] = [];
   purgeFails = false;
   slept: number[] = [];
   invalidated: string[] = [];
@@ -60,7 +62,7 @@ class World {
       consistency: { level: undefined, atLeast: undefined },
       load: async () => {
         if (this.originFails) throw new Error('down');
-        return { value: this.value, tags: [TAG], storable: true };
+        return { value: this.value, tags: [TAG], storable: this.substitutes.shift() !== true };
       },
     };
     this.probe.sample(request, answer, {
@@ -126,6 +128,18 @@ describe('a probe', () => {
     // Since the stamp and not since the mirror's moment: what the mirror has lost has to come along.
     expect(world.asked).toMatchObject([{ sinceSeq: 0, maxAgeMs: 0 }]);
   });
+
+  it.each([[[true]], [[false, true]]])(
+    'says nothing of an answer that substitutes the origin: %j',
+    async (substitutes) => {
+      const world = new World();
+      world.value = 'of a copy';
+      world.substitutes = substitutes;
+      await world.sample(await hitOf('v1'));
+      expect(world.verdicts).toEqual([{ verdict: 'inconclusive', reason: 'unreachable' }]);
+      expect(world.invalidated).toEqual([]);
+    },
+  );
 
   it('counts its verdict even if the purge fails', async () => {
     const world = new World();

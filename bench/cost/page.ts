@@ -1,10 +1,12 @@
 import { costOf, ITEMS, type Item, PLAN, PRICES, PRICES_READ_ON, totalOf, type Usage } from './prices.ts';
+import { marginalCost, marginalTotal, retrainingUsage } from './retraining.ts';
 import {
   ASSUMED,
   EVENTS_ALONE,
   EVENTS_TOGETHER,
   eventsUsage,
   READS,
+  RETRAININGS,
   readsUsage,
   waitingUsage,
 } from './scenarios.ts';
@@ -39,6 +41,21 @@ function bill(columns: Readonly<Record<string, Usage>>): string {
   const plan = ['Plan', 'month', ...usages.flatMap(() => ['', dollars(PLAN)])];
   const total = ['**total**', '', ...usages.flatMap((usage) => ['', `**${number(totalOf(usage))}**`])];
   return table(head, [...rows, plan, total]);
+}
+
+/** Quantities of one run each, and what a thousand of them cost beyond what the plan includes. */
+function retrainings(): string {
+  const names = Object.keys(RETRAININGS);
+  const usages = Object.values(RETRAININGS).map(retrainingUsage);
+  const amount = (value: number) => (value < 10 ? String(Number(value.toPrecision(2))) : number(value));
+  const head = ['item', 'unit', ...names.flatMap((name) => [name, '$ a thousand'])];
+  const rows = usedIn(usages).map((item) => [
+    PRICES[item].name,
+    PRICES[item].unit,
+    ...usages.flatMap((usage) => [amount(usage[item] ?? 0), dollars(1_000 * marginalCost(item, usage))]),
+  ]);
+  const total = usages.flatMap((usage) => ['', `**${dollars(1_000 * marginalTotal(usage))}**`]);
+  return table(head, [...rows, ['**total**', '', ...total]]);
 }
 
 function prices(): string {
@@ -79,6 +96,14 @@ ${bill({ 'before, alone': alone.before, alone: alone.after, together: together.a
 ${bill({ 'waiting, alone': waitingUsage(EVENTS_ALONE), 'waiting, together': waitingUsage(EVENTS_TOGETHER) })}
 
 Events that are sent together in one request, or imported, cost less than in the last column: the request, the message and the call of \`QueuedEvents\` are shared by all of them.
+
+## A retraining
+
+One [run](training.md#runs) each, from the gates to the challenger. A run of a model reports its steps and its operations of R2; from these and from its set follow the rows that \`TrainingRuns\` and \`Datasets\` write, and the statements of the database (\`bench/cost/retraining.ts\`). \`examples/bike-share/test/e2e/training.long.test.ts\` counts rows, statements and operations of a whole run in workerd and compares them with these formulas; \`test/workers/ranking-runs.test.ts\` does so for what a ranking reads and writes beside them.
+
+${retrainings()}
+
+With E label events in P = ⌈E / 2,000⌉ + 1 pages, K entities, I items and N parts, \`Datasets\` writes (the entities of each page, added up) + K + 2 I + P + 2 N + 4 rows and two for each of its alarms, and sends P (1 + 2 N) + N + 1 statements. \`TrainingRuns\` writes two rows for each step and four for each alarm, and sends 11 statements, and of a ranking P more. CPU time is the time of all steps, an upper bound. The artifacts are kept in R2 until they are deleted; storage is not in this table.
 
 ## Prices
 

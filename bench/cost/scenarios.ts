@@ -7,6 +7,7 @@ import { creditOf, LOW_SHARE, ratePolicy } from '../../src/limits/policy.ts';
 import { FLUSH_EVERY_MS } from '../../src/platform/counters.ts';
 import { COUNTED_ROWS, FOLD_ROWS, READ_OPERATIONS, WAITED_FOLD } from './counted.ts';
 import { times, together, type Usage } from './prices.ts';
+import type { Retraining } from './retraining.ts';
 
 const MONTH_S = 30 * 86_400;
 /** The memory that the platform charges for while an object is active, in GB. */
@@ -260,3 +261,17 @@ export function eventsUsage({ eventsPerDay, perBatch, isolates }: Events): { bef
     ),
   };
 }
+
+/**
+ * A run of the bike-share's `ride-minutes`, on 11,300 rides of 30 riders, as it reported itself
+ * (`examples/bike-share/test/e2e/training.long.test.ts`). Each page of 2,000 rides has all of the riders.
+ */
+export const RIDES_RETRAINED: Retraining = {
+  ...{ events: 11_300, keys: 30, items: 0, keysOfPages: 180, itemsOfPages: 0, parts: 1, files: 3 },
+  ...{ steps: 132, r2Reads: 5, r2Writes: 3, alarms: 10, datasetAlarms: 1, polls: 9 },
+  ...{ isRanking: false, isChallenger: true, busyS: 16.8, lastedS: 25.3 },
+};
+
+export const RETRAININGS: Readonly<Record<string, Retraining>> = {
+  'ride-minutes, 11,300 rides': RIDES_RETRAINED,
+};

@@ -1,4 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import { runCounts } from '../../bench/cost/retraining.ts';
+import { RIDES_RETRAINED } from '../../bench/cost/scenarios.ts';
 import { dataset } from '../../src/define/dataset.ts';
 import type { FeatureReference } from '../../src/define/feature.ts';
 import { reference } from '../../src/define/feature-definition.ts';
@@ -133,6 +135,17 @@ describe('a training run of a ranking', () => {
     const popular = JSON.parse(new TextDecoder().decode(bundle.candidates)) as [string, number][];
     expect(popular.reduce((sum, [, count]) => sum + count, 0)).toBe(events.length);
     expect(services.kept.size).toBe(0);
+  });
+
+  it('reports its operations of R2, and reads the pages of history that docs/cost.md derives', async () => {
+    const { services, run } = await first;
+    const derived = { ...RIDES_RETRAINED, events: events.length };
+    const { history: pages, file, get, put } = services.calls;
+    expect(pages).toBe(
+      runCounts({ ...derived, isRanking: true }).sql - runCounts({ ...derived, isRanking: false }).sql,
+    );
+    // The model and its candidates are put beside what is kept, and the profile if there are rows enough for one.
+    expect(run.cost).toMatchObject({ r2Reads: file + get, r2Writes: put + services.profiles.length + 2 });
   });
 
   it('shows rows of the candidates that it serves, so that the watch of drift compares rows of one table', async () => {

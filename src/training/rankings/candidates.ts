@@ -30,7 +30,7 @@ export async function* candidatePieces(work: RankingWork): Pieces<void> {
   const of = moments.length + 1;
   const keep = async (name: KeptName, bytes: Uint8Array<ArrayBuffer>, done: number) => {
     await ports.kept.put(run.id, name, bytes);
-    return { cost: { r2Writes: 1, bytesWritten: bytes.length }, progress: { done, of } };
+    return { progress: { done, of } };
   };
   for (const [place, { at, split }] of moments.entries()) {
     const made = make(history.before(at), at);

@@ -88,19 +88,16 @@ export async function* posedQueries(
   let held: { moment: number; candidates: Candidates } | undefined;
   for (const [done, file] of files.entries()) {
     const bytes = await fileOf(work, file);
-    let reads = 1;
     for await (const query of queriesOf(work.definition, file, bytes)) {
       const moment = work.moments.findIndex(({ at }) => at === query.at);
       if (moment < 0) continue;
       if (held?.moment !== moment) {
         const json = await keptJson(work, `candidates-${moment}`);
         held = { moment, candidates: work.definition.parseCandidates(json) };
-        reads += 1;
       }
       take({ ...query, ...held }, file.split);
     }
-    const cost = { rows: file.rows, bytesRead: bytes.length, r2Reads: reads };
-    yield { cost, progress: { done: done + 1, of: files.length } };
+    yield { cost: { rows: file.rows }, progress: { done: done + 1, of: files.length } };
   }
 }
 

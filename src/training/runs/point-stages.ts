@@ -81,7 +81,7 @@ async function* rowPieces(
     if (bytes === undefined)
       throw new TrainingRefused('dataset_gone', `The file ${file.name} of the dataset is gone.`);
     await reader.add(bytes);
-    yield { cost: { rows: file.rows, bytesRead: bytes.length, r2Reads: 1 }, progress: reader.progress };
+    yield { cost: { rows: file.rows }, progress: reader.progress };
   }
   return reader.finish(manifest.rows[splits[0]]);
 }

@@ -15,6 +15,7 @@ import {
   type TrainingState,
 } from '../run.ts';
 import { bundleOf, metadataOf } from './bundle.ts';
+import { CountedPorts } from './counted-ports.ts';
 import { closedGates, gatesOf } from './gates.ts';
 import type { Lesson, Piece, Pieces, Shown, StageWork } from './pieces.ts';
 import type { RunnerPorts } from './ports.ts';
@@ -65,10 +66,12 @@ interface Prepared {
  */
 export class TrainingRunner {
   readonly #ports: RunnerPorts;
+  readonly #counted: CountedPorts;
   #open: Open | undefined;
 
   constructor(ports: RunnerPorts) {
-    this.#ports = ports;
+    this.#counted = new CountedPorts(ports);
+    this.#ports = this.#counted.ports;
   }
 
   /** Drops what is in memory. */
@@ -91,7 +94,8 @@ export class TrainingRunner {
     const startMs = now();
     const stepped = await this.#judged(run);
     await pause();
-    const counted = withCost(stepped.run, { steps: 1, busyMs: now() - startMs });
+    const cost = { ...this.#counted.take(), steps: 1, busyMs: now() - startMs };
+    const counted = withCost(stepped.run, cost);
     return { ...stepped, run: { ...counted, failures: 0 } };
   }
 
@@ -102,7 +106,7 @@ export class TrainingRunner {
     const bytes = checkpointOf(open.state);
     await this.#ports.kept.put(run.id, 'checkpoint', bytes);
     open.isAhead = false;
-    return withCost({ ...run, isKept: true }, { r2Writes: 1, bytesWritten: bytes.length });
+    return withCost({ ...run, isKept: true }, this.#counted.take());
   }
 
   /** Ends a run, and what is kept of it unless it may be resumed. */
@@ -225,8 +229,7 @@ export class TrainingRunner {
     const model = finishTraining(open.state, metadataOf(graph, manifest.digest, run.seed), graph);
     await this.#ports.kept.put(run.id, 'model', model);
     this.forget();
-    const trained = inStage({ ...run, isKept: true }, 'evaluation');
-    return withCost(trained, { r2Writes: 1, bytesWritten: model.length });
+    return inStage({ ...run, isKept: true }, 'evaluation');
   }
 
   /** Reads the set, then begins, or goes on from what is kept. */
@@ -241,8 +244,7 @@ export class TrainingRunner {
         ? startTraining(open.definition.training, columns, run.seed)
         : resumeTraining(kept, columns);
     delete open.learning;
-    const begun = { ...run, meanLabel, progress: progressOf(open.state) };
-    return withCost(begun, run.isKept ? { r2Reads: 1, bytesRead: kept?.length ?? 0 } : {});
+    return { ...run, meanLabel, progress: progressOf(open.state) };
   }
 
   async #evaluate(run: TrainingRun): Promise<TrainingRun> {
@@ -286,9 +288,7 @@ export class TrainingRunner {
     await lineage.ended(over, { version, sha256: artifact.sha256, trainingRows });
     await kept.remove(run.id);
     this.forget();
-    return withCost(over, {
-      ...{ r2Reads: 1, bytesRead: artifact.bytes, r2Writes: profile === undefined ? 0 : 1 },
-    });
+    return over;
   }
 
   /** The version, and what is still to be computed of its profile. */

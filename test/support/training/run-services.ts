@@ -34,6 +34,8 @@ export class RunServices {
   readonly profiles: DriftProfile[] = [];
   readonly registered: Bundle[] = [];
   readonly ended: TrainingRun[] = [];
+  /** Calls of the services by name: pages of history, files of the dataset, and what is kept. */
+  readonly calls = { history: 0, file: 0, put: 0, get: 0 };
   challenger: string | undefined;
   champion:
     | { readonly manifest: Manifest; readonly artifacts: ReadonlyMap<string, Uint8Array<ArrayBuffer>> }
@@ -67,14 +69,29 @@ export class RunServices {
         begin: async (spec) => await report(datasetId(spec)),
         read: async (id) => ({ report: await report(id), manifest: (await this.#made).manifest }),
         remove: async () => undefined,
-        file: async (_, name) => (await this.#made).files.get(name),
+        file: async (_, name) => {
+          this.calls.file += 1;
+          return (await this.#made).files.get(name);
+        },
       },
       kept: {
-        put: async (_, name, bytes) => void this.kept.set(name, bytes),
-        get: async (_, name) => this.kept.get(name),
+        put: async (_, name, bytes) => {
+          this.calls.put += 1;
+          this.kept.set(name, bytes);
+        },
+        get: async (_, name) => {
+          this.calls.get += 1;
+          return this.kept.get(name);
+        },
         remove: async () => this.kept.clear(),
       },
-      history,
+      history: {
+        ...history,
+        read: async (range, page) => {
+          this.calls.history += 1;
+          return await history.read(range, page);
+        },
+      },
       runtime: { load: (bytes) => this.runtime.load(Uint8Array.from(bytes)) },
       load: this.runtime.load,
       keepProfile: async (profile) => void this.profiles.push(profile),

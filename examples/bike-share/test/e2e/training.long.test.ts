@@ -1,8 +1,17 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import {
+  datasetCounts,
+  type Retraining,
+  type RunCounts,
+  rowsReadMax,
+  runCounts,
+} from '../../../../bench/cost/retraining.ts';
+import { RIDES_RETRAINED } from '../../../../bench/cost/scenarios.ts';
 import { WRITTEN_EXAMPLES } from '../../../../src/gateway/contract/written-examples.ts';
 import { differences } from '../../../../test/support/gateway/agree.ts';
 import { IS_PART } from '../../../../test/support/node/part.ts';
 import { eventually, KEY, type Stack, startStack } from '../../../../test/support/node/stack.ts';
+import type { ObjectCounts } from '../../../../test/support/worker/counted-objects.ts';
 import { BIKE_SHARE } from '../served.ts';
 
 // Raw requests: outage (test/unit/architecture/raw-requests.test.ts).
@@ -38,7 +47,7 @@ beforeAll(async () => {
   stack = await startStack(
     {},
     {
-      served: BIKE_SHARE,
+      served: { ...BIKE_SHARE, main: 'examples/bike-share/test/worker/counted.ts' },
       existing: [
         `insert into millrace.events (source, id, type, occurred_at, recorded_at, data, batch)
          select '/old', n::text, 'bikes.ride.v1', m_at, now() - interval '1 hour',
@@ -82,6 +91,11 @@ async function over(id: string): Promise<Run> {
     ({ state }) => OVER.includes(state),
     240_000,
   );
+}
+
+/** What the objects that make a training have done since the last call. */
+async function takenCounts(): Promise<Readonly<Record<string, ObjectCounts>>> {
+  return (await call<Readonly<Record<string, ObjectCounts>>>('GET', '/test/counts')).json;
 }
 
 async function runs(): Promise<readonly Run[]> {
@@ -129,13 +143,37 @@ async function askForNewRiders(after: number, count: number): Promise<void> {
     expect(json).toMatchObject({ source: 'model', model: { version } });
 }
 
+/** docs/cost.md derives from the report of a run what its objects have written, asked and read. */
+function expectDerivedCost({ cost, isChallenger }: Run, taken: Readonly<Record<string, ObjectCounts>>): void {
+  const { TrainingRuns: ofRun, Datasets: ofDataset } = taken;
+  if (ofRun === undefined || ofDataset === undefined) throw new Error('Both objects have worked.');
+  const counts = ({ rowsWritten, bindings }: ObjectCounts): RunCounts => ({
+    ...{ rowsWritten, sql: bindings['sql'] ?? 0 },
+    ...{ r2Reads: bindings['MODELS.get'] ?? 0, r2Writes: bindings['MODELS.put'] ?? 0 },
+  });
+  const polls = ofRun.bindings['DATASETS.read'] ?? 0;
+  const run: Retraining = {
+    ...{ ...RIDES_RETRAINED, isChallenger, polls },
+    ...{ steps: cost['steps'] ?? 0, r2Reads: cost['r2Reads'] ?? 0, r2Writes: cost['r2Writes'] ?? 0 },
+    ...{ alarms: ofRun.calls['alarm'] ?? 0, datasetAlarms: ofDataset.calls['alarm'] ?? 0 },
+  };
+  expect({ dataset: counts(ofDataset), run: counts(ofRun) }).toEqual({
+    ...{ dataset: datasetCounts(run), run: runCounts(run) },
+  });
+  // The run of docs/cost.md had as many steps beside those that wait for the dataset.
+  expect(run.steps - polls).toBe(RIDES_RETRAINED.steps - RIDES_RETRAINED.polls);
+  expect(rowsReadMax(run)).toBeGreaterThanOrEqual(ofRun.rowsRead + ofDataset.rowsRead);
+}
+
 let version: string | null;
 
 it('trains from events to the challenger, with the same bytes again', async () => {
   await report();
+  await takenCounts();
   const begun = await start();
   expect((await call('POST', '/v1/training', { model: 'ride-minutes' })).status).toBe(409);
   const done = await over(begun.id);
+  expectDerivedCost(done, await takenCounts());
   expect([done.failure, done.state]).toEqual([null, 'done']);
   expect(done).toMatchObject({ verdict: 'better', isChallenger: true, evaluation: { champion: null } });
   expect(done.evaluation?.rows).toBeGreaterThan(100);

@@ -35,6 +35,8 @@ export const ranker = model.ranking({
   ttlS: 3_600,
   columns: RANKER_COLUMNS,
   training: { kind: 'network', hidden: [16], epochs: 6 },
+  // The history of a shop is imported or seeded, so it was stored long after it happened.
+  retraining: { onDrift: true, knowledge: 'snapshot' },
   features: {
     purchases_30d: customerPurchases.window(30),
     purchases_365d: customerPurchases.window(365),

@@ -5,23 +5,33 @@ import * as millrace from './schema.ts';
 
 const Moment = z.coerce.number().nullable();
 
-/**
- * When the first and the last event of some types happened, of those that were stored by a moment; null without one. All of
- * them are in milliseconds since the Unix epoch.
- */
+/** Moments in milliseconds since the Unix epoch. */
+export interface TypesRange {
+  /** When the first and the last event happened. */
+  readonly from: number;
+  readonly to: number;
+  /** When the event with the lowest number was stored: hardly any was known before. */
+  readonly knownFrom: number;
+}
+
+/** The range of the events of some types that were stored by a moment; null without one. */
 export async function rangeOfTypes(
   db: NeonHttpDatabase,
   types: readonly string[],
   knownMs: number,
-): Promise<{ readonly from: number; readonly to: number } | null> {
+): Promise<TypesRange | null> {
   const known = sql`recorded_at <= ${new Date(knownMs).toISOString()}::timestamptz`;
-  // Each end is read from the index of the moments.
-  const end = (order: SQL) => sql`(
-    select extract(epoch from occurred_at) * 1000 from ${millrace.events} where ${ofTypes(types)} and ${known}
-    order by occurred_at ${order} limit 1)`;
-  const { rows } = await db.execute(sql`select ${end(sql`asc`)} as "from", ${end(sql`desc`)} as "to"`);
-  const { from, to } = z.object({ from: Moment, to: Moment }).parse(rows[0]);
-  return from === null || to === null ? null : { from: Math.round(from), to: Math.round(to) };
+  // Each is read from an index: of the moments, or of the numbers.
+  const first = (column: SQL, order: SQL) => sql`(
+    select extract(epoch from ${column}) * 1000 from ${millrace.events} where ${ofTypes(types)} and ${known}
+    order by ${order} limit 1)`;
+  const { rows } = await db.execute(sql`select
+    ${first(sql`occurred_at`, sql`occurred_at asc`)} as "from",
+    ${first(sql`occurred_at`, sql`occurred_at desc`)} as "to",
+    ${first(sql`recorded_at`, sql`seq asc`)} as "knownFrom"`);
+  const { from, to, knownFrom } = z.object({ from: Moment, to: Moment, knownFrom: Moment }).parse(rows[0]);
+  if (from === null || to === null || knownFrom === null) return null;
+  return { from: Math.round(from), to: Math.round(to), knownFrom: Math.round(knownFrom) };
 }
 
 /** The number of the newest event; 0 without one. */

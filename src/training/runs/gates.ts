@@ -1,5 +1,6 @@
 /** What has to hold before a training begins, from what the pipeline has measured. */
 import * as z from 'zod';
+import type { RetrainingPolicy } from '../../define/retraining.ts';
 
 /** Waiting changes of the outbox, and records of Kafka, up to which the stream counts as followed. */
 const WAITING_MAX = 1_000;
@@ -26,21 +27,28 @@ export interface PipelineFigures {
   readonly kafkaLag: number | 'unknown' | null;
   /** The shortest window with enough events for a verdict, and its score; null if none has enough. */
   readonly quality: { readonly window: string; readonly events: number; readonly score: number } | null;
-  /** When the first and the last label event of the snapshot happened, in milliseconds since the Unix epoch; null without one. */
-  readonly history: { readonly from: number; readonly to: number } | null;
+  /**
+   * When the first and the last label event of the snapshot happened, and when the first was stored, in milliseconds since
+   * the Unix epoch; null without one.
+   */
+  readonly history: { readonly from: number; readonly to: number; readonly knownFrom: number } | null;
 }
 
 export interface GateRules {
   readonly qualityMin: number;
   readonly historyDays: number;
+  readonly knowledge: RetrainingPolicy['knowledge'];
 }
 
 /** The gates with their verdicts. A figure that is not known opens no gate. */
 export function gatesOf(
   { deadLetters, waitingChanges, kafkaLag, quality, history }: PipelineFigures,
-  { qualityMin, historyDays }: GateRules,
+  { qualityMin, historyDays, knowledge }: GateRules,
 ): Gate[] {
-  const days = history === null ? 0 : (history.to - history.from) / DAY_MS;
+  // A row that knows what was stored before it has no features of what an import stored long after it happened.
+  const from =
+    history === null ? null : knowledge === 'row' ? Math.max(history.from, history.knownFrom) : history.from;
+  const days = history === null || from === null ? 0 : Math.max(0, (history.to - from) / DAY_MS);
   return [
     {
       gate: 'pipeline',
@@ -63,7 +71,8 @@ export function gatesOf(
       holds: days >= historyDays,
       measured: {
         days: Math.round(days * 100) / 100,
-        from: history === null ? null : new Date(history.from).toISOString(),
+        knowledge,
+        from: from === null ? null : new Date(from).toISOString(),
         to: history === null ? null : new Date(history.to).toISOString(),
       },
       required: { daysMin: historyDays },

@@ -161,8 +161,8 @@ export class TrainingRunner {
     writtenGraphOf(definition);
     await this.#ports.lineage.began(run);
     const figures = await this.#ports.measure(definition, run.asOf);
-    const { historyDays } = definition.retraining;
-    const gates = gatesOf(figures, { historyDays, qualityMin: figures.qualityMin });
+    const { historyDays, knowledge } = definition.retraining;
+    const gates = gatesOf(figures, { historyDays, knowledge, qualityMin: figures.qualityMin });
     const closed = closedGates(gates);
     if (closed !== undefined) {
       const judged = { ...run, gates };

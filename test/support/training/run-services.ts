@@ -49,7 +49,11 @@ export class RunServices {
     this.#definition = definition;
     this.#around = around;
     const { now, history, limits = {}, figures = {} } = around;
-    this.#figures = { ...FIGURES, history: { from: now - 20 * DAY_MS, to: now }, ...figures };
+    this.#figures = {
+      ...FIGURES,
+      history: { from: now - 20 * DAY_MS, to: now, knownFrom: now - 20 * DAY_MS },
+      ...figures,
+    };
     const spec = specOf(definition, { asOf: now, from: null, to: null, knowledge: 'row', seed: 1 });
     this.#made = makeDataset(definition, spec, history, { limits });
     this.#made.catch(() => undefined);

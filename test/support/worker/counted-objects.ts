@@ -3,16 +3,7 @@
  * whose call or alarm they belong to. `GET /test/counts` of `withCounts` answers them, and begins again.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-
-export interface ObjectCounts {
-  /** How often each counted method was called; an alarm is the method `alarm`. */
-  readonly calls: Record<string, number>;
-  /** Calls of bindings, for example `MODELS.put`; `sql` are statements of the database. */
-  readonly bindings: Record<string, number>;
-  /** Rows of its SQL, by the runtime's counters, and a written row for each alarm that is set or deleted. */
-  rowsRead: number;
-  rowsWritten: number;
-}
+import type { ObjectCounts } from './object-counts.ts';
 
 let counts: Record<string, ObjectCounts> = {};
 /** The class whose call or alarm is under way. */

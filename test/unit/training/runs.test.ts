@@ -34,9 +34,9 @@ describe('the gates', () => {
   const figures = {
     ...{ deadLetters: 0, waitingChanges: 1_000, kafkaLag: 1_000 },
     quality: { window: '24h', events: 100, score: 0.95 },
-    history: { from: NOW - 182 * 24 * HOUR_MS, to: NOW },
+    history: { from: NOW - 182 * 24 * HOUR_MS, to: NOW, knownFrom: NOW - 182 * 24 * HOUR_MS },
   };
-  const rules = { qualityMin: 0.95, historyDays: 182 };
+  const rules = { qualityMin: 0.95, historyDays: 182, knowledge: 'row' as const };
   const closed = (changed: object) =>
     gatesOf({ ...figures, ...changed }, rules).flatMap(({ gate, holds }) => (holds ? [] : [gate]));
 
@@ -49,6 +49,13 @@ describe('the gates', () => {
     expect(closed({ kafkaLag: 1_001 })).toEqual(['streaming']);
     expect(closed({ kafkaLag: 'unknown' })).toEqual(['streaming']);
     expect(closed({ kafkaLag: null })).toEqual([]);
+  });
+
+  it('close for a history that was imported just now, unless the features are those of the snapshot', () => {
+    const history = { ...figures.history, knownFrom: NOW + HOUR_MS };
+    const imported = gatesOf({ ...figures, history }, rules);
+    expect(closedGates(imported)).toMatch(/history \(days 0, knowledge row, from 2.*daysMin 182/);
+    expect(closedGates(gatesOf({ ...figures, history }, { ...rules, knowledge: 'snapshot' }))).toBeUndefined();
   });
 });
 

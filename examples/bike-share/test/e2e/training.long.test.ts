@@ -11,7 +11,7 @@ import { WRITTEN_EXAMPLES } from '../../../../src/gateway/contract/written-examp
 import { differences } from '../../../../test/support/gateway/agree.ts';
 import { IS_PART } from '../../../../test/support/node/part.ts';
 import { eventually, KEY, type Stack, startStack } from '../../../../test/support/node/stack.ts';
-import type { ObjectCounts } from '../../../../test/support/worker/counted-objects.ts';
+import type { ObjectCounts } from '../../../../test/support/worker/object-counts.ts';
 import { BIKE_SHARE } from '../served.ts';
 
 // Raw requests: outage (test/unit/architecture/raw-requests.test.ts).

@@ -55,7 +55,9 @@ describe('the gates', () => {
     const history = { ...figures.history, knownFrom: NOW + HOUR_MS };
     const imported = gatesOf({ ...figures, history }, rules);
     expect(closedGates(imported)).toMatch(/history \(days 0, knowledge row, from 2.*daysMin 182/);
-    expect(closedGates(gatesOf({ ...figures, history }, { ...rules, knowledge: 'snapshot' }))).toBeUndefined();
+    expect(
+      closedGates(gatesOf({ ...figures, history }, { ...rules, knowledge: 'snapshot' })),
+    ).toBeUndefined();
   });
 });
 

@@ -99,7 +99,7 @@ Events that are sent together in one request, or imported, cost less than in the
 
 ## A retraining
 
-One [run](training.md#runs) each, from the gates to the challenger. A run of a model reports its steps and its operations of R2; from these and from its set follow the rows that \`TrainingRuns\` and \`Datasets\` write, and the statements of the database (\`bench/cost/retraining.ts\`). \`examples/bike-share/test/e2e/training.long.test.ts\` counts rows, statements and operations of a whole run in workerd and compares them with these formulas; \`test/workers/ranking-runs.test.ts\` does so for what a ranking reads and writes beside them.
+One [run](training.md#runs) each, from the gates to the challenger. A run of a model reports its steps and its operations of R2; from these and from its set follow the rows that \`TrainingRuns\` and \`Datasets\` write, and the statements of the database (\`bench/cost/retraining.ts\`). The end-to-end test of \`ride-minutes\` counts rows, statements and operations of a whole run in workerd and compares them with these formulas; \`test/workers/ranking-runs.test.ts\` does so for what a ranking reads and writes beside them.
 
 ${retrainings()}
 

@@ -118,6 +118,7 @@ export class TrainingRuns extends DurableObject {
     this.#store.save(over);
     countInObject(TRAINING_RUNS, { model: over.model, state: over.state });
     this.ctx.waitUntil(this.#tellCancelled(over));
+    this.ctx.waitUntil(this.#cancelDataset(over));
     return over;
   }
 
@@ -202,6 +203,20 @@ export class TrainingRuns extends DurableObject {
       await this.#ports.runner().cancelled(run);
     } catch (error) {
       const message = 'Lineage was not told of a cancelled training run; its sweep ends the run.';
+      log('warn', message, { 'event.action': 'training' }, error);
+    }
+  }
+
+  /**
+   * Removes a dataset that the run still waited for: the next run's is made after it. A run that is resumed has it made
+   * again. A dataset that stays because its object does not answer is made for nothing.
+   */
+  async #cancelDataset({ stage, dataset }: TrainingRun): Promise<void> {
+    if (stage !== 'dataset' || dataset === null) return;
+    try {
+      await this.#ports.removed().dataset(dataset.id);
+    } catch (error) {
+      const message = 'The dataset of a cancelled training run could not be removed.';
       log('warn', message, { 'event.action': 'training' }, error);
     }
   }

@@ -2,15 +2,18 @@ import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import { TrainingRuns } from '../../durable-objects/training-runs/object.ts';
-import type { TrainingRun } from '../../src/training/runs/run.ts';
+import { inStage, type TrainingRun } from '../../src/training/runs/run.ts';
 import { ranker } from '../support/catalog/models.ts';
 
 /** A runner that is never asked for a step, and what it told lineage. */
 class Runner {
   readonly told: TrainingRun[] = [];
+  readonly removed: string[] = [];
   newestSeq: () => Promise<number> = async () => 7;
   fails = false;
-  readonly step = async (run: TrainingRun) => ({ run, waitMs: 60_000 });
+  /** What a step makes of a run. */
+  stepped: (run: TrainingRun) => TrainingRun = (run) => run;
+  readonly step = async (run: TrainingRun) => ({ run: this.stepped(run), waitMs: 60_000 });
   readonly keep = async (run: TrainingRun) => run;
   readonly end = async (run: TrainingRun) => run;
   readonly forget = () => undefined;
@@ -29,7 +32,10 @@ async function training(
     const object = new TrainingRuns(state, env, {
       ...{ models: [ranker], runner: () => runner, labelEvents: async () => 0 },
       newestSeq: () => runner.newestSeq(),
-      removed: () => ({ dataset: async () => undefined, kept: async () => undefined }),
+      removed: () => ({
+        dataset: async (id) => void runner.removed.push(id),
+        kept: async () => undefined,
+      }),
     });
     await use(object);
     await state.storage.deleteAlarm();
@@ -71,6 +77,22 @@ describe('a training run that is cancelled', () => {
       expect(runner.told[1]?.lineage).toBe(resumed.run?.lineage);
     });
   });
+
+  it.each(['dataset', 'training'] as const)(
+    'in the stage %s lets go of a dataset that is not made yet',
+    async (stage) => {
+      const runner = new Runner();
+      runner.stepped = (run) => ({ ...inStage(run, stage), dataset: { id: 'd', digest: null } });
+      await training(`cancelled-${stage}`, runner, async (object) => {
+        const { run } = await object.begin('ranker', 'hand', 'key:a');
+        const id = run?.id ?? '';
+        await object.alarm();
+        expect(await object.cancel(id, 'key:a')).toMatchObject({ state: 'cancelled', stage });
+        await expect.poll(() => runner.told).toHaveLength(1);
+        expect(runner.removed).toEqual(stage === 'dataset' ? ['d'] : []);
+      });
+    },
+  );
 
   it('is cancelled although lineage does not answer', async () => {
     const runner = new Runner();

@@ -37,6 +37,8 @@ export interface LocalTraining {
   readonly from: number;
   readonly to: number;
   readonly seed: number;
+  /** A version that the new one is compared with; by default none. */
+  readonly champion?: Bundle;
   /** Called after each step. */
   readonly tell?: (run: TrainingRun) => void;
   /** Takes the profile of the version's drift, which takes some seconds to compute. */
@@ -50,7 +52,7 @@ export interface LocallyTrained {
 }
 
 /**
- * Trains a model as the worker does, without its gates, its champion and its registry: whoever calls decides on what the
+ * Trains a model as the worker does, without its gates and its registry: whoever calls decides on what the
  * evaluation says. The same history and seed give the same artifacts.
  *
  * @throws Error with the reason if the history does not allow a model.
@@ -87,7 +89,7 @@ class LocalServices {
   }
 
   get ports(): RunnerPorts {
-    const { definition, history, keepProfile } = this.#training;
+    const { definition, history, keepProfile, champion } = this.#training;
     return {
       ...{ models: [definition], now: Date.now, pause: async () => undefined, codeVersion: VERSION, history },
       measure: () => Promise.reject(new Error('A local run has no gates.')),
@@ -108,8 +110,9 @@ class LocalServices {
       runtime: nodeRuntime,
       load: async (bytes) => evaluated(definition, bytes),
       registry: {
-        champion: async () => undefined,
-        artifact: async () => undefined,
+        champion: async () => champion?.manifest,
+        artifact: async (sha256) =>
+          sha256 === champion?.manifest.model.sha256 ? champion.model : champion?.candidates,
         register: async (_, bundle) => {
           this.bundle = bundle;
         },

@@ -9,6 +9,10 @@ import type { SourcePass } from '../../src/cache/clock/sources.ts';
 import { tagHashes } from '../../src/cache/clock/tag-hash.ts';
 import { clockAt, encodeAnswer, type RemoteClock } from '../../src/cache/clock/wire.ts';
 import {
+  type ApprovalRefusal,
+  approved,
+  asked,
+  type PhaseAsk,
   type PhaseRecord,
   type PhaseSwitch,
   statesOf,
@@ -93,10 +97,36 @@ export class TagClock extends DurableObject implements RemoteClock {
     change: PhaseSwitch,
     invalidated: readonly string[],
   ): Promise<{ readonly record: PhaseRecord; readonly token: Token }> {
+    this.#root();
+    return this.#switch(switched(this.#record(), change, systemNow()), invalidated);
+  }
+
+  /** Records a switch to `on` that waits for a second principal. It changes no state. On the root only. */
+  async askPhase(ask: PhaseAsk): Promise<{ readonly record: PhaseRecord; readonly token: Token }> {
     const root = this.#root();
-    const before = this.#record();
-    const record = switched(before, change, systemNow());
-    if (record === before) return { record, token: root.token };
+    const record = asked(this.#record(), ask, systemNow());
+    this.#store?.writeAsk(record);
+    this.#store?.recorded(record);
+    return { record, token: root.token };
+  }
+
+  /** Makes the switch that waits for a second principal, who is `by`. On the root only. */
+  async approvePhase(
+    approval: Pick<PhaseSwitch, 'phase' | 'by'>,
+  ): Promise<
+    { readonly record: PhaseRecord; readonly token: Token } | { readonly refused: ApprovalRefusal }
+  > {
+    this.#root();
+    const after = approved(this.#record(), approval, systemNow());
+    return typeof after === 'string' ? { refused: after } : this.#switch(after, []);
+  }
+
+  #switch(
+    record: PhaseRecord,
+    invalidated: readonly string[],
+  ): { readonly record: PhaseRecord; readonly token: Token } {
+    const root = this.#root();
+    if (record === this.#record()) return { record, token: root.token };
     const tags = tagHashes([PHASES_TAG, ...invalidated]);
     const token = root.switchPhases(statesOf(record), tags, (seq) => this.#store?.writeRecord(record, seq));
     this.#store?.recorded(record);

@@ -30,6 +30,8 @@ export function phasePorts(bound: BoundIsolate, scope: RequestScope): PhasePorts
       const tags = ofModels ? isolate.catalog.models.map(({ name }) => modelTag(name)) : [];
       return root((clock) => clock.switchPhase(change, tags));
     },
+    ask: (ask) => root((clock) => clock.askPhase(ask)),
+    approve: (approval) => root(async (clock) => await clock.approvePhase(approval)),
     waiting: async () => {
       const [queues, outbox] = await Promise.all([soon(() => backlogOf(env)), soon(() => readWaiting(db))]);
       const told = Object.entries(queues ?? {}).flatMap(([name, fact]) =>

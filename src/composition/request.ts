@@ -50,6 +50,7 @@ import { erasureRoutePorts } from './erasing.ts';
 import { featureStatePorts } from './feature-states.ts';
 import { feedPorts } from './feed.ts';
 import { feedbackRoutePorts, noteServed } from './feedback.ts';
+import { gatePorts } from './gates.ts';
 import { healthPorts } from './health.ts';
 import { idempotencyPort } from './idempotency.ts';
 import { inspectionPorts } from './inspection.ts';
@@ -153,6 +154,10 @@ export class RequestPorts implements GatewayPorts {
 
   get feedback(): GatewayPorts['feedback'] {
     return feedbackRoutePorts(this.#bound, (work) => this.#scope.keepAlive(work));
+  }
+
+  get gates(): GatewayPorts['gates'] {
+    return gatePorts(this.#bound);
   }
 
   get health(): GatewayPorts['health'] {

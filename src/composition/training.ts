@@ -7,9 +7,10 @@ import { artifactKey } from '../inference/names.ts';
 import { parseManifest } from '../inference/registry.ts';
 import { typesLearned } from '../operations/lineage/trained.ts';
 import { reportTraining, type TrainingReport } from '../operations/lineage/training.ts';
-import { QUALITY_EVENTS_MIN, QUALITY_GATE, qualityReportOf } from '../operations/quality/report.ts';
+import { lowestQuality } from '../operations/quality/lowest.ts';
+import { QUALITY_GATE } from '../operations/quality/report.ts';
 import { withEarlierVersions } from '../pipeline/contracts/versions.ts';
-import type { QualityCounts, WindowName } from '../pipeline/quality/windows.ts';
+import { totalLag } from '../pipeline/kafka/report.ts';
 import { sleep, systemNow } from '../platform/clock.ts';
 import { calling, Failure } from '../platform/failure.ts';
 import { callPeer } from '../platform/peer.ts';
@@ -43,8 +44,6 @@ const KEPT: readonly KeptName[] = [
   ...(['checkpoint', 'model', 'candidates'] as const),
   ...MOMENTS.flatMap((place) => [`candidates-${place}`, `repeats-${place}`] as const),
 ];
-/** The windows of the quality gate, the first with enough events. */
-const QUALITY_WINDOWS: readonly WindowName[] = ['24h', '7d'];
 const RETRY_S = 5;
 
 /** The ports of the object that trains models. It has an isolate of its own: a training evicts no model that answers. */
@@ -136,31 +135,11 @@ async function figuresOf(
     qualityWindow(env).counts(),
     kafkaReport(env),
   ]);
-  const lags = partitions.map(({ lag }) => lag);
   return {
     ...{ deadLetters: letters[DEAD_LETTER] ?? 0, waitingChanges, history, qualityMin: QUALITY_GATE },
-    kafkaLag:
-      lags.length === 0
-        ? null
-        : lags.some((lag) => lag === null)
-          ? 'unknown'
-          : lags.reduce<number>((sum, lag) => sum + (lag ?? 0), 0),
-    quality: lowestQuality(counts, catalog),
+    kafkaLag: totalLag(partitions),
+    quality: lowestQuality(counts, catalog.eventTypes),
   };
-}
-
-/** The lowest score of all types and of each type with enough events. */
-function lowestQuality(counts: QualityCounts, catalog: Catalog) {
-  const report = qualityReportOf(counts, catalog.eventTypes, { windows: QUALITY_WINDOWS });
-  for (const window of QUALITY_WINDOWS) {
-    const found = report.windows[window];
-    if (found === undefined || found.events < QUALITY_EVENTS_MIN) continue;
-    const scores = [found, ...Object.values(found.types)].flatMap(({ events, score }) =>
-      events < QUALITY_EVENTS_MIN || score === null ? [] : [score],
-    );
-    if (scores.length > 0) return { window, events: found.events, score: Math.min(...scores) };
-  }
-  return null;
 }
 
 function registryPorts(bound: BoundIsolate, keepAlive: KeepAlive): RunnerPorts['registry'] {

@@ -60,6 +60,7 @@ import { registerEntityWrites, type WritePorts } from './routes/entities.ts';
 import { type EventPorts, registerEvents } from './routes/events.ts';
 import { registerFeast } from './routes/feast.ts';
 import { type FeaturePorts, registerFeatures } from './routes/features.ts';
+import { type GateRoutePorts, gatesBy, registerGates } from './routes/gates.ts';
 import { type HealthPorts, registerHealth } from './routes/health.ts';
 import { type LineagePorts, registerLineage } from './routes/lineage.ts';
 import { type MetricsPorts, registerMetrics } from './routes/metrics.ts';
@@ -94,6 +95,7 @@ export interface GatewayPorts {
   readonly featureStates: FeatureStatePorts;
   readonly feed: FeedPorts;
   readonly feedback: FeedbackRoutePorts & SkewRoutePorts;
+  readonly gates: GateRoutePorts;
   readonly health: HealthPorts;
   readonly idempotency: IdempotencyPort;
   readonly inventory: InventoryPorts;
@@ -230,6 +232,9 @@ export function createApp(host: GatewayHost): OpenAPIHono<AppEnv> {
     async (c) => app.fetch(strongRead(c), c.env, c.executionCtx),
   );
   registerUncached(uncached, gateway, portsOf);
+  const measure = gatesBy(gateway, [app, uncached], (c) => portsOf(c).gates);
+  registerGates(uncached, gateway, (c) => portsOf(c).gates, measure);
+  registerPhases(uncached, gateway, (c) => portsOf(c).phases, measure);
 
   registerDescriptions(uncached, gateway, (c) => portsOf(c).inventory);
   app.fetch = fetchKnownFirst(app.fetch, known, failed, {
@@ -264,7 +269,6 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerModels(app, gateway, (c) => portsOf(c).models);
   registerDrift(app, gateway, (c) => portsOf(c).drift);
   registerRollouts(app, gateway, (c) => portsOf(c).rollouts);
-  registerPhases(app, gateway, (c) => portsOf(c).phases);
   registerFeedback(app, gateway, (c) => portsOf(c).feedback);
   registerSkew(app, gateway, (c) => portsOf(c).feedback);
   registerCacheAdmin(app, gateway, (c) => portsOf(c).cache);

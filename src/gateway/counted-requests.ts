@@ -44,10 +44,15 @@ export class RouteLabels {
   #labelOf(path: string): string {
     let label = this.#labels.get(path);
     if (label === undefined) {
-      // `:name`, with or without a pattern in braces, which may have braces itself.
-      label = path.replaceAll(/:(\w+)(?:\{(?:[^{}]|\{[^{}]*\})*\})?/g, '{$1}');
+      label = documentedPath(path);
       this.#labels.set(path, label);
     }
     return label;
   }
+}
+
+/** A path of hono as the OpenAPI document has it. */
+export function documentedPath(path: string): string {
+  // `:name`, with or without a pattern in braces, which may have braces itself.
+  return path.replaceAll(/:(\w+)(?:\{(?:[^{}]|\{[^{}]*\})*\})?/g, '{$1}');
 }

@@ -62,6 +62,8 @@ export const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, ti
   replay_superseded: [409, 'Another rebuild was started'],
   unknown_model: [404, 'The model is not declared'],
   phase_off: [503, 'The phase is switched off'],
+  phase_gates_closed: [409, 'Gates of the phase do not hold'],
+  phase_approval_refused: [409, 'The switch cannot be approved'],
   model_unavailable: [503, 'The model is not available'],
   invalid_model: [422, 'The model is not valid'],
   over_budget: [422, 'The model is too slow'],

@@ -10,6 +10,8 @@ export interface Check {
   readonly detail: string;
   /** What to do, where the verdict is not `ok`. */
   readonly advice?: string;
+  /** Set where the part could not be examined, so that nothing is known of it. Not shown. */
+  readonly isUnknown?: true;
 }
 
 /** The rules by which a diagnosis judges what it has read. Durations are in milliseconds unless the name says seconds. */
@@ -102,11 +104,13 @@ const NOT_THERE: readonly (string | undefined)[] = ['42P01', '3F000'];
 export function failed(name: string, reason: string, sqlState: string | undefined): Check {
   if (NOT_THERE.includes(sqlState))
     return fail(name, "The database has none of Millrace's own tables.", ADVICE['migrations'] ?? '');
-  return fail(name, reason, ADVICE[name] ?? 'Check the log of the worker (npx wrangler tail).');
+  const check = fail(name, reason, ADVICE[name] ?? 'Check the log of the worker (npx wrangler tail).');
+  return { ...check, isUnknown: true };
 }
 
 export function notChecked(name: string): Check {
-  return warn(name, 'not checked while the database does not answer', 'Mend the database first.');
+  const check = warn(name, 'not checked while the database does not answer', 'Mend the database first.');
+  return { ...check, isUnknown: true };
 }
 
 export function answers(name: string): Check {

@@ -88,7 +88,7 @@ async function checked<Fact>(
   rule: (fact: Fact) => Check | Check[],
 ): Promise<Check[]> {
   try {
-    const late = () => new CheckTimeout(`No answer within ${CHECK_MS} ms.`);
+    const late = () => new TookTooLong(`No answer within ${CHECK_MS} ms.`);
     return [rule(await withTimeout(read(), CHECK_MS, late))].flat();
   } catch (error) {
     log(
@@ -101,11 +101,12 @@ async function checked<Fact>(
   }
 }
 
-class CheckTimeout extends Error {}
+/** A part did not answer in time. */
+export class TookTooLong extends Error {}
 
 /** Why a check could not be made. The message of any other error stays in the log: it may have what a caller may not see. */
-function reasonOf(error: unknown): string {
-  if (error instanceof Failure || error instanceof CheckTimeout || error instanceof PeerTimeout)
+export function reasonOf(error: unknown): string {
+  if (error instanceof Failure || error instanceof TookTooLong || error instanceof PeerTimeout)
     return error.message;
   const state = sqlState(error);
   if (state !== undefined) return `The database refused it with the SQLSTATE ${state}.`;

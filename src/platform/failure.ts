@@ -80,6 +80,8 @@ const FAILURE_CODES = [
   'feed_unavailable',
   'kafka_unavailable',
   'phase_off',
+  'phase_gates_closed',
+  'phase_approval_refused',
   'internal',
 ] as const;
 export type FailureCode = (typeof FAILURE_CODES)[number];

@@ -24,6 +24,7 @@ const Entry = z.object({
   action: z.string(),
   target: z.string(),
   outcome: z.string(),
+  detail: z.unknown(),
   begun: z.number().nullable(),
   before: z.unknown(),
   after: z.unknown(),
@@ -39,6 +40,11 @@ const quiet = (path: string) =>
     endsAt: '2098-12-31T00:00:00Z',
     comment: 'a test',
   });
+
+const Issued = z.object({ key: z.string() });
+const OPERATOR = { name: 'operator', scopes: ['operations:read', 'operations:write'] };
+/** The principal of a key that a test has made. */
+const OTHER_KEY: unknown = expect.stringMatching(/^key:(?!bootstrap)/);
 
 const openIncident = () => send('POST', '/v1/admin/incidents', { title: 'a test', severity: 'ticket' });
 
@@ -108,14 +114,36 @@ const ACTIONS: readonly {
   {
     route: 'PUT /v1/admin/phases/{phase}',
     ask: async () => {
-      await switchCache('degraded');
-      return await switchCache('on');
+      await switchPhase('pipeline', 'degraded');
+      return await switchPhase('pipeline', 'on');
     },
     recorded: [
-      { action: 'phase.switch', target: 'cache', outcome: 'begun', before: { state: 'on' } },
+      { action: 'phase.switch', target: 'pipeline', outcome: 'begun', before: { state: 'on' } },
       { action: 'phase.switch', outcome: 'done', after: { state: 'degraded', reason: 'a test' } },
       { action: 'phase.switch', outcome: 'begun', before: { state: 'degraded' } },
       { action: 'phase.switch', outcome: 'done', after: { state: 'on' } },
+    ],
+  },
+  {
+    route: 'POST /v1/admin/phases/{phase}/approve',
+    ask: async () => {
+      // There is no history of six months, so the gates of inference do not hold.
+      const { key } = Issued.parse((await send('POST', '/v1/admin/keys', OPERATOR)).json);
+      await switchPhase('inference', 'degraded');
+      await switchPhase('inference', 'on');
+      await switchPhase('inference', 'on', { override: true }, key);
+      return await send('POST', '/v1/admin/phases/inference/approve');
+    },
+    recorded: [
+      { action: 'key.create', outcome: 'done' },
+      { action: 'phase.switch', target: 'inference', outcome: 'begun' },
+      { action: 'phase.switch', outcome: 'done', after: { state: 'degraded', asked: null } },
+      { action: 'phase.switch', outcome: 'begun' },
+      { action: 'phase.switch', outcome: 'failed', after: { code: 'phase_gates_closed' } },
+      { action: 'phase.switch', principal: OTHER_KEY, outcome: 'begun', detail: { override: true } },
+      { action: 'phase.switch', principal: OTHER_KEY, outcome: 'done', after: { state: 'degraded' } },
+      { action: 'phase.approve', outcome: 'begun', before: { asked: { by: OTHER_KEY } } },
+      { action: 'phase.approve', outcome: 'done', after: { state: 'on', approvedBy: 'key:bootstrap' } },
     ],
   },
   {
@@ -331,7 +359,8 @@ const ACTIONS: readonly {
   },
 ];
 
-const switchCache = (state: string) => send('PUT', '/v1/admin/phases/cache', { state, reason: 'a test' });
+const switchPhase = (phase: string, state: string, more = {}, key?: string) =>
+  send('PUT', `/v1/admin/phases/${phase}`, { state, reason: 'a test', ...more }, key);
 const startRollout = async () =>
   send('POST', `${SPEND}/rollout`, { version: (await spendBundle(4)).manifest.version });
 const createDataset = () =>

@@ -5,6 +5,7 @@ import { PHASE_NAMES, type PhaseName, type PhaseState } from '../../src/platform
 import { partOf } from '../support/node/part.ts';
 import { eventually, type Stack } from '../support/node/stack.ts';
 import type { Client } from '../support/peers/client.ts';
+import { Operators } from '../support/peers/operators.ts';
 import { startTroubled } from '../support/peers/troubled.ts';
 import { purchaseOf } from './purchases.ts';
 
@@ -31,8 +32,10 @@ const ORDERS: readonly (readonly PhaseName[])[] = PHASE_NAMES.flatMap((first) =>
 
 let stack: Stack;
 let client: Client;
+let operators: Operators;
 beforeAll(async () => {
   ({ stack, client } = await startTroubled());
+  operators = await Operators.of(stack);
   await client.prepare('writer', ['PUT', WRITTEN, { description: null, unitPrice: 1 }]);
 });
 afterAll(async () => await stack[Symbol.asyncDispose]());
@@ -127,8 +130,7 @@ class Load {
 
 /** Switches a phase; an isolate that did not hear of it shows it within two seconds. */
 async function change(phase: PhaseName, state: PhaseState): Promise<number> {
-  const json = { state, reason: 'a test of the orders' };
-  expect((await ask('operator', 'PUT', `/v1/admin/phases/${phase}`, { json })).status).toBe(200);
+  expect((await operators.switch(phase, state)).status).toBe(200);
   const since = performance.now();
   for (;;) {
     const begunMs = performance.now() - since;

@@ -5,6 +5,7 @@ import { PHASE_NAMES } from '../../src/platform/phases.ts';
 import { rankerBundle } from '../support/models/ranker.ts';
 import { eventually, KEY, type Stack } from '../support/node/stack.ts';
 import type { Client } from '../support/peers/client.ts';
+import { Operators } from '../support/peers/operators.ts';
 import { startTroubled } from '../support/peers/troubled.ts';
 import { purchaseOf } from './purchases.ts';
 
@@ -31,8 +32,10 @@ const Shown = z.object({
 
 let stack: Stack;
 let client: Client;
+let operators: Operators;
 beforeAll(async () => {
   ({ stack, client } = await startTroubled());
+  operators = await Operators.of(stack);
   await client.prepare('publisher', ['PUT', '/v1/admin/models/ranker/champion', rankerBundle()]);
   await client.prepare('publisher', ['PUT', PRODUCT, { description: null, unitPrice: 1 }]);
 });
@@ -59,9 +62,9 @@ async function ask(
 }
 
 async function change(phase: PhaseName, state: PhaseState) {
-  const answer = await ask('operator', 'PUT', `/v1/admin/phases/${phase}`, { state, reason: 'a test' });
-  expect(answer.status).toBe(200);
-  return Shown.parse(answer.body);
+  const { status, json } = await operators.switch(phase, state);
+  expect(status).toBe(200);
+  return Shown.parse(json);
 }
 
 async function shown() {

@@ -225,6 +225,42 @@ describe('the phases', () => {
     });
   });
 
+  it('that wait for a second principal change nothing until then, also after an eviction', async () => {
+    const { token } = await root().switchPhase(off, []);
+    const ask = { phase: 'cache', by: 'key:a', reason: 'mended', gates: ['history'] } as const;
+    expect((await root().askPhase(ask)).token).toEqual(token);
+    await evictDurableObject(root());
+    expect((await answered('root')).phases).toEqual({
+      ...{ states: { pipeline: 'on', cache: 'off', inference: 'on' }, seq: token.seq },
+    });
+    expect(await root().approvePhase({ phase: 'cache', by: 'key:a' })).toEqual({ refused: 'same_principal' });
+    const made = await root().approvePhase({ phase: 'cache', by: 'key:b' });
+    expect(made).toMatchObject({ record: { cache: { state: 'on', by: 'key:a', approvedBy: 'key:b' } } });
+    expect((await answered('root')).phases?.states.cache).toBe('on');
+    expect(await root().approvePhase({ phase: 'cache', by: 'key:b' })).toEqual({ refused: 'nothing_asked' });
+  });
+
+  it('that wait cost one row, and a switch two', async () => {
+    await runInDurableObject(root(), async (object, state) => {
+      const exec = state.storage.sql.exec.bind(state.storage.sql);
+      const cursors: { readonly rowsWritten: number }[] = [];
+      vi.spyOn(state.storage.sql, 'exec').mockImplementation((...asked) => {
+        const cursor = exec(...asked);
+        cursors.push(cursor);
+        return cursor as never;
+      });
+      const written = () => cursors.splice(0).reduce((sum, { rowsWritten }) => sum + rowsWritten, 0);
+      await object.switchPhase(off, []);
+      expect(written()).toBe(2);
+      await object.askPhase({ phase: 'cache', by: 'key:a', reason: 'r', gates: [] });
+      expect(written()).toBe(1);
+      await object.phases();
+      expect(written()).toBe(0);
+      await object.approvePhase({ phase: 'cache', by: 'key:b' });
+      expect(written()).toBe(2);
+    });
+  });
+
   it('are on the root alone, and none has a name or a state that there is not', async () => {
     await runInDurableObject(env.TAG_CLOCK.getByName('weur'), async (object) => {
       await expect(object.switchPhase(off, [])).rejects.toThrow(/root clock only/);

@@ -2,7 +2,6 @@ import type { Command } from 'commander';
 import { NotThereYet } from '../exit-codes.ts';
 
 const LATER: Readonly<Record<string, string>> = {
-  gates: 'handoff gates',
   impact: 'impact analysis of a change',
 };
 

@@ -1,8 +1,11 @@
 import { z } from '@hono/zod-openapi';
 import { CONSISTENCY_LEVELS, TIERS } from '../../define/cache-policy.ts';
 import { SCOPES } from '../../define/principal.ts';
+import type { InventoryFacts } from '../../operations/gates/evidence.ts';
+import { documentedPath } from '../counted-requests.ts';
 import { COST_CLASSES, PHASES } from '../route-rules.ts';
-import type { Operation } from './operations.ts';
+import type { Registry } from './headers.ts';
+import { type Operation, operationsOf } from './operations.ts';
 
 /** The owner of routes that belong to no declaration of the catalog. */
 const MILLRACE = 'millrace';
@@ -69,6 +72,47 @@ export function inventoryOf(operations: readonly Operation[]): z.input<typeof In
       cache: cacheOf(catalog?.policy),
     }))
     .toSorted((a, b) => compare(a.path, b.path) || compare(a.method, b.method));
+}
+
+/** Whether a documented path is one of a route: a parameter of the route may have a value of its own in the document. */
+function isOfRoute(path: string, route: string): boolean {
+  const [parts, wanted] = [path.split('/'), route.split('/')];
+  return (
+    parts.length === wanted.length &&
+    wanted.every((part, at) => part === parts[at] || (part.startsWith('{') && parts[at] !== ''))
+  );
+}
+
+/** Pages for people, which are no operations of the API. */
+const PAGES = /^\/($|docs($|\/)|models$|dashboards($|\/)|assets\/)/;
+
+/** Compares the operations of the document with the routes that are answered. Call it once all are registered. */
+export function inventoryFacts(
+  apps: readonly { readonly routes: readonly { readonly method: string; readonly path: string }[] }[],
+  registry: Registry,
+): InventoryFacts {
+  const operations = operationsOf(registry).map(({ route }) => route);
+  const name = (method: string, path: string) => `${method.toUpperCase()} ${path}`;
+  // Middleware is registered for all methods, and the answer to OPTIONS for all paths.
+  const routes = apps
+    .flatMap((app) => app.routes)
+    .filter(({ method, path }) => method !== 'ALL' && !path.endsWith('*') && !PAGES.test(path))
+    .map(({ method, path }) => ({ method, path: documentedPath(path) }));
+  const undocumented = routes.filter(
+    (route) =>
+      !operations.some(
+        ({ method, path }) => method.toUpperCase() === route.method && isOfRoute(path, route.path),
+      ),
+  );
+  const incomplete = operations.filter(
+    ({ operationId, summary, responses }) =>
+      !operationId || !summary || !Object.keys(responses).some((status) => status.startsWith('2')),
+  );
+  return {
+    operations: operations.length,
+    undocumented: [...new Set(undocumented.map(({ method, path }) => name(method, path)))],
+    incomplete: incomplete.map(({ method, path }) => name(method, path)),
+  };
 }
 
 function versionOf(path: string): number | null {

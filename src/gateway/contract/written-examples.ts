@@ -114,12 +114,54 @@ const SKEW = {
   ],
 };
 
+const NEVER_SWITCHED = {
+  ...{ state: 'on', at: null, by: null, reason: null },
+  ...{ approvedBy: null, asked: null },
+};
+const APPROVED = {
+  effectiveWithinMs: 2_000,
+  phases: {
+    pipeline: NEVER_SWITCHED,
+    cache: {
+      ...{ state: 'on', at: '2026-11-30T20:10:02.000Z', by: 'key:1f0c2f6f', reason: 'the prices are mended' },
+      ...{ approvedBy: 'key:bootstrap', asked: null },
+    },
+    inference: NEVER_SWITCHED,
+  },
+  waiting: {
+    queued: { EVENTS: 0, EVENTS_BULK: 0, CHANGES: 0, CHANGES_BULK: 0, SINK: 0, DEAD: 0 },
+    unrelayed: 0,
+  },
+};
+const GATES = {
+  at: '2026-11-30T20:10:02.000Z',
+  open: { cache: true, inference: false },
+  gates: [
+    {
+      ...{ gate: 'hit_ratio', phase: 'inference', holds: null },
+      statement: 'more than 70 % of the answers come from the cache',
+      measured: { ratio: 0.94, answers: 50 },
+      required: { ratioAbove: 0.7, answersMin: 100 },
+      evidence: [
+        {
+          fact: 'answers of the last hour came from the cache',
+          holds: null,
+          detail: '50 answers, too few for a verdict',
+        },
+      ],
+      reason: 'not known: answers of the last hour came from the cache (50 answers, too few for a verdict)',
+    },
+  ],
+};
+
 /**
- * Examples of answers that no worker of `npm run examples` gives: it has no Kafka, no label events for a dataset or for
+ * Examples of answers that no worker of `npm run examples` gives: it has no Kafka, no second operator, no label events for a dataset or for
  * feedback and no traffic for a rollout, and its models declare no training. Tests that have these compare them with an answer.
  */
 export const WRITTEN_EXAMPLES: AnswerExamples = {
   seekKafkaPartition: { 202: { topic: 'events', partition: 0, offset: 0 } },
+  approvePhase: { 200: APPROVED },
+  getGates: { 200: GATES },
   approveRollout: { 200: { name: '{model}', version: '408a414df591', stage: 'champion' } },
   getFeedback: { 200: FEEDBACK },
   getSkew: { 200: SKEW },

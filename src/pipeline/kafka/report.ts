@@ -53,3 +53,14 @@ function lagOf(
   const isOfThisTopic = committed !== undefined && committed <= latest;
   return latest - (isOfThisTopic ? Math.max(committed, earliest) : earliest);
 }
+
+/** The records of all partitions that are not stored yet; null without a partition, `unknown` if one did not answer. */
+export function totalLag(partitions: readonly Pick<PartitionReport, 'lag'>[]): number | 'unknown' | null {
+  if (partitions.length === 0) return null;
+  let total = 0;
+  for (const { lag } of partitions) {
+    if (lag === null) return 'unknown';
+    total += lag;
+  }
+  return total;
+}

@@ -61,6 +61,26 @@ export function eventOf(raw: unknown): ChangedEvent {
   return { seq, type, occurredAt: Math.round(occurredAt), data };
 }
 
+const NewestRow = z.object({ type: z.string(), data: z.unknown() });
+
+/** The events that were stored last, the newest first. Changes of rows are not among them: no contract declares those. */
+export async function readNewestEvents(
+  db: NeonHttpDatabase,
+  limit: number,
+): Promise<{ readonly type: string; readonly data: unknown }[]> {
+  const { rows } = await db.execute(sql`
+    select type, data from ${millrace.events} where not (${millrace.IS_ROW_CHANGE}) order by seq desc limit ${limit}`);
+  return rows.map((row) => NewestRow.parse(row));
+}
+
+/** The types among the events that were stored last. */
+export async function readNewestTypes(db: NeonHttpDatabase, limit: number): Promise<string[]> {
+  const { rows } = await db.execute(sql`
+    select distinct type from (
+      select type from ${millrace.events} where not (${millrace.IS_ROW_CHANGE}) order by seq desc limit ${limit}) as newest`);
+  return rows.map((row) => NewestRow.pick({ type: true }).parse(row).type);
+}
+
 /** The stored events with these identities. */
 export async function readStored(
   db: NeonHttpDatabase,

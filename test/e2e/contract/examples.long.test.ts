@@ -18,10 +18,10 @@ const FILE = join(import.meta.dirname, '../../../src/gateway/contract/examples.t
 
 /**
  * Operations that no request here lets succeed with JSON. There is no Kafka, no dataset has a file, no model is trained, no
- * rollout waits; and a post-mortem is Markdown.
+ * rollout and no phase waits for an approval; and a post-mortem is Markdown.
  */
 const NO_SUCCESS = [
-  ...['seekKafkaPartition', 'getDatasetFile', 'approveRollout', 'draftPostMortem'],
+  ...['seekKafkaPartition', 'getDatasetFile', 'approveRollout', 'draftPostMortem', 'approvePhase'],
   ...['startTraining', 'getTrainingRun', 'cancelTrainingRun', 'resumeTrainingRun'],
 ];
 /** Nor do these: they are about one event or one version of a model. Each catalog records them for its own. */

@@ -227,6 +227,9 @@ function operations(): Record<string, Sample> {
       bytesMax: 4_096,
       statuses: [200],
     },
+    // Nobody has asked.
+    'POST /v1/admin/phases/{phase}/approve': { path: `${admin}/phases/cache/approve`, statuses: [409] },
+    'GET /v1/gates': { path: '/v1/gates', statuses: [200] },
     'GET /v1/admin/queues': { path: `${admin}/queues`, statuses: [200] },
     'GET /v1/admin/cache/inspect': { path: `${admin}/cache/inspect?path=/v1/products/M1`, statuses: [200] },
     'GET /v1/admin/cache/stats': { path: `${admin}/cache/stats`, statuses: [200] },

@@ -69,6 +69,9 @@ const PHASES: Readonly<Record<string, Owed>> = {
   'GET /v1/admin/phases': [[200], 2_000],
   'PUT /v1/admin/phases/{phase}': [[200], 2_000],
 };
+const APPROVAL = 'POST /v1/admin/phases/{phase}/approve';
+/** A source that hangs leaves its gates unknown. */
+const GATES: Readonly<Record<string, Owed>> = { 'GET /v1/gates': [[200], 2_000] };
 /** What hangs is a line of the answer. The checks of the database follow each other. */
 const DIAGNOSIS: Readonly<Record<string, Owed>> = { 'GET /v1/admin/diagnosis': [[200], 2_000] };
 
@@ -77,9 +80,9 @@ const INSPECTION: Readonly<Record<string, Owed>> = { 'GET /v1/admin/cache/inspec
 
 export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owed>>>>> = {
   'root-clock': {
-    ...{ ...INSPECTION, ...DIAGNOSIS, ...DEPENDENCIES },
+    ...{ ...INSPECTION, ...DIAGNOSIS, ...DEPENDENCIES, ...GATES },
     ...each(INVALIDATION, ...WRITES, PURGE, 'POST /v1/admin/keys', CHAMPION, ALIAS),
-    ...each(REPORT, 'GET /v1/admin/phases', 'PUT /v1/admin/phases/{phase}'),
+    ...each(REPORT, 'GET /v1/admin/phases', 'PUT /v1/admin/phases/{phase}', APPROVAL),
     'GET /v2/health/ready': [[503], 1_000],
   },
   'feature-shard': {
@@ -89,7 +92,7 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
     'GET /v1/admin/features/digest': [[503], 31_000],
   },
   'outbox-relay': {
-    ...DIAGNOSIS,
+    ...{ ...DIAGNOSIS, ...GATES },
     [BACKFILL]: [[503], 7_000],
     'GET /v1/admin/features': [[200], 2_000],
     [SWEEP]: [[503], 31_000],
@@ -97,10 +100,10 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
   },
   'cache-stats': {
     ...each(REPORT, 'GET /metrics', 'GET /v1/admin/cache/stats', 'GET /v1/admin/deprecations'),
-    ...DEPENDENCIES,
+    ...{ ...DEPENDENCIES, ...GATES },
     ...each(REPORT, 'GET /v1/admin/series', 'GET /v1/admin/series/live'),
   },
-  'quality-window': each(REPORT, 'GET /metrics', 'GET /v1/quality'),
+  'quality-window': { ...GATES, ...each(REPORT, 'GET /metrics', 'GET /v1/quality') },
   datasets: each(REPORT, ...DATASETS, DATASET_REMOVAL),
   'training-runs': { ...each(REPORT, ...RUNS, ...RUN_CHANGES), [RUN_START]: [[503], 6_000] },
   'drift-watches': { 'GET /v1/admin/models/{model}/drift': REPORT },
@@ -108,7 +111,7 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
   rollouts: { 'GET /v1/admin/models/{model}/rollout': [[200], 2_000] },
   feedback: each(REPORT, 'GET /v1/admin/models/{model}/feedback'),
   alerts: {
-    ...DEPENDENCIES,
+    ...{ ...DEPENDENCIES, ...GATES },
     ...each(
       REPORT,
       ...['GET /v1/admin/alerts', 'POST /v1/admin/alerts/test', ...INCIDENTS],
@@ -120,33 +123,33 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
     ),
   },
   'change-feed': { 'GET /v1/changes': [[503], 1_000], 'GET /metrics': [[200], 3_000] },
-  kv: { ...INSPECTION, ...DIAGNOSIS },
+  kv: { ...INSPECTION, ...DIAGNOSIS, ...GATES },
   'regional-clock': INSPECTION,
   'colo-cache': INSPECTION,
   queue: {
-    ...{ ...DIAGNOSIS, ...PHASES },
+    ...{ ...DIAGNOSIS, ...PHASES, ...GATES },
     ...each([[503], 6_000], 'POST /v1/events', 'POST /push', 'POST /write-to-online-store'),
   },
   artifacts: {
-    ...{ ...DIAGNOSIS, ...DEPENDENCIES },
+    ...{ ...DIAGNOSIS, ...DEPENDENCIES, ...GATES },
     'GET /v2/health/ready': [[503], 1_000],
     ...each([[503], 22_000], CHAMPION, VERSIONS),
     [ARTIFACT]: [[503], 51_000],
     'GET /v1/admin/models/{model}/skew': [[503], 11_000],
   },
   kafka: {
-    ...DIAGNOSIS,
+    ...{ ...DIAGNOSIS, ...GATES },
     'GET /v1/admin/kafka': [[503], 3_000],
     [START]: [[503], 7_000],
     'GET /metrics': [[200], 3_000],
   },
   'kafka-source': {
-    ...DIAGNOSIS,
+    ...{ ...DIAGNOSIS, ...GATES },
     'GET /v1/admin/kafka': [[200, 503], 3_000],
     'GET /metrics': [[200], 3_000],
   },
   database: {
-    ...{ ...INSPECTION, ...DIAGNOSIS, ...DEPENDENCIES, ...PHASES },
+    ...{ ...INSPECTION, ...DIAGNOSIS, ...DEPENDENCIES, ...PHASES, ...GATES },
     ...each(STATEMENT, ...WRITES, PIPELINE, RELEASE),
     ...each(STATEMENT, 'GET /v1/events/{source}/{id}', 'GET /v1/lineage/events'),
     ...each(STATEMENT, 'GET /v1/lineage/event/{source}/{id}'),
@@ -178,7 +181,7 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
     ...each(AUDIT_ENTRY, RUN_START, ...RUN_CHANGES),
     ...each(AUDIT_ENTRY, ARTIFACT, SWEEP, BACKFILL, PURGE, START, 'POST /v1/admin/kafka/seek'),
     ...each(AUDIT_ENTRY, 'PUT /v1/admin/models/{model}/trainings/{id}', 'POST /v1/admin/lineage/sweep'),
-    'PUT /v1/admin/phases/{phase}': AUDIT_ENTRY,
+    ...each(AUDIT_ENTRY, 'PUT /v1/admin/phases/{phase}', APPROVAL),
     'GET /health/ready': [[503], 3_000],
   },
   // A public answer that is not cached is charged to the token that its reader sends.

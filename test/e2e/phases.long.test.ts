@@ -1,10 +1,14 @@
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import * as z from 'zod';
+import { WRITTEN_EXAMPLES } from '../../src/gateway/contract/written-examples.ts';
+import { GATE_NAMES } from '../../src/operations/gates/verdict.ts';
 import type { PhaseName, PhaseState } from '../../src/platform/phases.ts';
 import { PHASE_NAMES } from '../../src/platform/phases.ts';
+import { differences } from '../support/gateway/agree.ts';
 import { rankerBundle } from '../support/models/ranker.ts';
 import { eventually, KEY, type Stack } from '../support/node/stack.ts';
 import type { Client } from '../support/peers/client.ts';
+import { gatesAt } from '../support/peers/gates.ts';
 import { Operators } from '../support/peers/operators.ts';
 import { startTroubled } from '../support/peers/troubled.ts';
 import { purchaseOf } from './purchases.ts';
@@ -20,7 +24,7 @@ const Shown = z.object({
   effectiveWithinMs: z.literal(EFFECTIVE_MS),
   phases: z.record(
     z.enum(PHASE_NAMES),
-    z.object({
+    z.looseObject({
       state: z.string(),
       at: z.string().nullable(),
       by: z.string().nullable(),
@@ -261,4 +265,52 @@ it('nobody switches a phase with another key', async () => {
   const json = { state: 'off', reason: 'r' };
   expect((await stranger.ask('PUT', '/v1/admin/phases/cache', { json })).status).toBe(401);
   expect((await shown()).phases.cache.state).toBe('on');
+});
+
+const put = (phase: PhaseName, json: object) => ask('operator', 'PUT', `/v1/admin/phases/${phase}`, json);
+
+it('every gate is measured, and has a reason where it does not hold', async () => {
+  // The first statements of a stack are slow, and what is late is not known.
+  const { by, json } = await eventually(
+    () => gatesAt(stack),
+    (of) => of.by.get('history')?.holds === false,
+  );
+  expect([...by.keys()]).toEqual([...GATE_NAMES]);
+  for (const { gate, holds, reason: why } of by.values())
+    expect([gate, why === null]).toEqual([gate, holds === true]);
+  expect(by.get('history')).toMatchObject({ phase: 'inference', holds: false, measured: { days: 0 } });
+  expect(by.get('hit_ratio')).toMatchObject({ holds: null });
+  expect(by.get('api_inventory')).toMatchObject({ holds: true, measured: { undocumented: 0 } });
+  expect(differences(WRITTEN_EXAMPLES['getGates']?.['200'], json)).toEqual([]);
+});
+
+it('a gate that does not hold refuses to switch its phase on, and nothing else', async () => {
+  expect((await put('inference', { state: 'degraded', reason: 'a test' })).status).toBe(200);
+  const refused = await put('inference', { state: 'on', reason: 'a test' });
+  expect([refused.status, refused.code]).toEqual([409, 'phase_gates_closed']);
+  expect(refused.body['detail']).toMatch(/do not hold: .*hit_ratio \(.*history \(/);
+  expect((await put('inference', { state: 'off', reason: 'a test' })).status).toBe(200);
+  for (const state of ['off', 'degraded', 'on'])
+    expect([state, (await put('pipeline', { state, reason: 'a test' })).status]).toEqual([state, 200]);
+});
+
+it('a second principal overrides what the gates say, and only a second one', async () => {
+  await change('inference', 'off');
+  const asked = await put('inference', { state: 'on', reason: 'a test', override: true });
+  expect(asked.status).toBe(202);
+  expect(Shown.parse(asked.body).phases.inference).toMatchObject({
+    ...{ state: 'off', approvedBy: null },
+    asked: { by: 'key:bootstrap', reason: 'a test', gates: expect.arrayContaining(['history', 'hit_ratio']) },
+  });
+  const own = await ask('operator', 'POST', '/v1/admin/phases/inference/approve');
+  expect([own.status, own.code]).toEqual([409, 'phase_approval_refused']);
+  const approved = await operators.approve('inference');
+  expect(approved.status).toBe(200);
+  expect(Shown.parse(approved.json).phases.inference).toMatchObject({
+    ...{ state: 'on', by: 'key:bootstrap', approvedBy: expect.stringMatching(/^key:/), asked: null },
+  });
+  expect(differences(WRITTEN_EXAMPLES['approvePhase']?.['200'], approved.json)).toEqual([]);
+  // A phase that is on stays on without a question.
+  expect((await put('inference', { state: 'on', reason: 'a test' })).status).toBe(200);
+  expect((await operators.approve('inference')).status).toBe(409);
 });

@@ -147,7 +147,7 @@ const WELL: PipelineFigures = {
 
 /** One gate of a training, which reads only its own figures. */
 function trainingGate(name: Gate['gate'], figures: Partial<PipelineFigures>): Gate {
-  const rules = { qualityMin: QUALITY_GATE, historyDays: HISTORY_DAYS_MIN };
+  const rules = { qualityMin: QUALITY_GATE, historyDays: HISTORY_DAYS_MIN, knowledge: 'snapshot' } as const;
   const found = gatesOf({ ...WELL, ...figures }, rules).find(({ gate }) => gate === name);
   if (found === undefined) throw new Error(`A training has no gate "${name}".`);
   return found;

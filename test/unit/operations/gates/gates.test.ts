@@ -68,7 +68,7 @@ const WELL: GateEvidence = {
     scored: catalog.events.slice(1).map(({ type }) => type),
   },
   stored: catalog.events.slice(0, 1).map(({ type }) => type),
-  history: { from: 0, to: 200 * DAY_MS },
+  history: { from: 0, to: 200 * DAY_MS, knownFrom: 0 },
   newest: [],
   counters: countersOf(answers('hit', 90), answers('miss', 10)),
   objectives: objectives(1_000),
@@ -148,7 +148,7 @@ describe('the gates', () => {
     ['streaming', { waiting: { deadLetters: 0, waitingChanges: 1_001 } }, false],
     ['streaming', { kafkaLag: 1_001 }, false],
     ['streaming', { kafkaLag: 'unknown' }, null],
-    ['history', { history: { from: 0, to: 182 * DAY_MS } }, false],
+    ['history', { history: { from: 0, to: 182 * DAY_MS, knownFrom: 0 } }, false],
     ['history', { history: null }, false],
   ])('%s of %j: %s', (gate, evidence, holds) => {
     const verdict = verdictOf(gate, known(evidence));

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { REFERENCE_ROWS_MIN } from '../../../src/training/drift/reference.ts';
 import { Cli } from '../cli.ts';
 
 /** The command under `models` that shows whether the rows that a model is asked about drift. */
@@ -13,7 +14,7 @@ export function registerDrift(models: Command): void {
       const cli = new Cli(command);
       const { data } = await cli.client.get('/v1/admin/models/{model}/drift', { path: { model } });
       if (data.versions.length === 0) {
-        const why = 'A run of npm run cli -- training start makes a version that is watched once it answers.';
+        const why = `A run of npm run cli -- training start makes a version that is watched once it answers, if its test has ${REFERENCE_ROWS_MIN} rows that the model ranks or predicts.`;
         cli.reporter.notice(`No version of ${model} is watched. ${why}`);
       }
       for (const { version, rows, latest, threshold } of data.versions)

@@ -258,7 +258,24 @@ describe('the deployment', () => {
     expect(stdout).toMatch(/inference +degraded .* key:bootstrap +a test/);
     expect((await cli('phases', 'set', 'core', 'off', '--reason', 'r')).code).toBe(2);
     expect((await cli('phases', 'set', 'inference', 'on')).code).toBe(2);
-    expect((await cli('phases', 'set', 'inference', 'on', '--reason', 'r')).code).toBe(0);
+  });
+
+  it('shows the gates, and switches a phase on whose gates do not hold, with a second key', async () => {
+    const gates = await cli('gates');
+    expect([gates.code, gates.stdout]).toEqual([
+      0,
+      expect.stringMatching(/inference +history +closed .*days/),
+    ]);
+    const on = ['phases', 'set', 'inference', 'on', '--reason', 'r'];
+    const refused = await cli(...on);
+    expect([refused.code, refused.stderr]).toEqual([4, expect.stringContaining('history')]);
+    const asked = await cli(...on, '--override');
+    expect([asked.code, asked.stdout]).toEqual([0, expect.stringContaining('phases approve inference')]);
+    expect((await cli('phases', 'approve', 'inference')).code).toBe(4);
+    const { key } = await json('keys', 'create', 'second', '--scope', 'operations:write');
+    const approved = await cli('phases', 'approve', 'inference', '--key', key);
+    expect([approved.code, approved.stdout]).toEqual([0, 'inference is on.\n']);
+    expect((await cli('phases', 'list')).stdout).toMatch(/inference +on .* key:bootstrap +r +key:/);
   });
 
   it('has an exit code for each way to fail', async () => {

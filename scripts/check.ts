@@ -38,6 +38,7 @@ const CHECKS: readonly Check[] = [
   },
   { name: 'catalog', command: ['node', 'scripts/check-catalog.ts'] },
   { name: 'lockfile', command: ['node', 'scripts/lockfile.ts', '--check'] },
+  { name: 'environments', command: ['node', 'scripts/environments.ts', '--check'] },
   { name: 'licences', command: ['node', 'scripts/licences.ts'] },
 ];
 /** As many as the cores of a small machine. */

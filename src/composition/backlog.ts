@@ -1,17 +1,19 @@
+import { purposeOf, type QueuePurpose } from '../../queues/names.ts';
 import { Backlog, type CountedQueue, type QueuedItems } from '../pipeline/backlog.ts';
 import type { Env } from './env.ts';
 
 /** The items that this isolate has sent to its queues and not acknowledged yet. */
 const backlog = new Backlog();
 
-/** By the name of the queue in wrangler.toml. */
-const QUEUE_NAMES: ReadonlyMap<string, CountedQueue> = new Map([
-  ['millrace-events', 'events'],
-  ['millrace-events-bulk', 'events'],
-  ['millrace-changes', 'changes'],
-  ['millrace-changes-bulk', 'changes'],
-  ['millrace-sink', 'sink'],
-]);
+/** The queues whose items are counted. */
+const COUNTED: Readonly<Record<QueuePurpose, CountedQueue | undefined>> = {
+  events: 'events',
+  'events-bulk': 'events',
+  changes: 'changes',
+  'changes-bulk': 'changes',
+  sink: 'sink',
+  dead: undefined,
+};
 
 type Counting = Partial<
   Pick<Env, 'INSTANCE_ID' | 'EVENTS' | 'EVENTS_BULK' | 'CHANGES' | 'CHANGES_BULK' | 'SINK'>
@@ -33,7 +35,8 @@ export function countingQueues<Bindings extends Counting>(env: Bindings): Bindin
 
 /** The batch, with messages that count their acknowledgement. */
 export function countingBatch(batch: MessageBatch, env: Counting): MessageBatch {
-  const queue = QUEUE_NAMES.get(batch.queue);
+  const purpose = purposeOf(batch.queue);
+  const queue = purpose && COUNTED[purpose];
   if (queue === undefined || !isLocal(env)) return batch;
   const messages = batch.messages.map((message): Message => {
     const { id, timestamp, body, attempts } = message;

@@ -4,6 +4,7 @@ import { type ChangesPorts, consumeChanges } from '../../queues/changes/consumer
 import { consumeDead } from '../../queues/dead/consumer.ts';
 import { consumeEvents, type EventsPorts } from '../../queues/events/consumer.ts';
 import type { EventsMessage } from '../../queues/events/message.ts';
+import { purposeOf } from '../../queues/names.ts';
 import { consumeSink, type SinkPorts } from '../../queues/sink/consumer.ts';
 import type { FoldableEvent } from '../features/fold.ts';
 import { askEveryShard } from '../features/layout.ts';
@@ -32,18 +33,18 @@ import { armRelay, storeMessagesIn, sweepLane } from './storing.ts';
 /** Passes a batch to the consumer of its queue. @throws Error for a queue without a consumer. */
 export async function consume(batch: MessageBatch, bound: BoundIsolate, scope: RequestScope): Promise<void> {
   const { env, db } = bound;
-  switch (batch.queue) {
-    case 'millrace-events':
+  switch (purposeOf(batch.queue)) {
+    case 'events':
       return await consumeEvents(batch, eventsPorts(bound, scope, 'live'));
-    case 'millrace-events-bulk':
+    case 'events-bulk':
       return await consumeEvents(batch, eventsPorts(bound, scope, 'bulk'));
-    case 'millrace-changes':
+    case 'changes':
       return await consumeChanges(batch, changesPorts(bound, scope, 'live'));
-    case 'millrace-changes-bulk':
+    case 'changes-bulk':
       return await consumeChanges(batch, changesPorts(bound, scope, 'bulk'));
-    case 'millrace-sink':
+    case 'sink':
       return await consumeSink(batch, sinkPorts(bound));
-    case 'millrace-dead':
+    case 'dead':
       return await consumeDead(batch, { queue: env.DEAD, keepDead: (letters) => keepDead(db, letters) });
     default:
       throw new Error(

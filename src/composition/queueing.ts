@@ -43,12 +43,12 @@ export function eventsQueue(env: Pick<Env, 'EVENTS' | 'EVENTS_BULK'>, lane: Lane
   return lane === 'live' ? env.EVENTS : env.EVENTS_BULK;
 }
 
-/** The name of a lane's events in wrangler.toml. */
+/** What metrics and spans call the queue of a lane's events, in each environment. */
 export function eventsQueueName(lane: Lane): string {
   return lane === 'live' ? 'millrace-events' : 'millrace-events-bulk';
 }
 
-/** The name of a lane's changes there. */
+/** What they call the queue of a lane's changes. */
 export function changesQueueName(lane: Lane): string {
   return lane === 'live' ? 'millrace-changes' : 'millrace-changes-bulk';
 }

@@ -48,6 +48,7 @@ const SCRIPTS: Readonly<Record<string, Run>> = {
   'verify:coherence': { test: 'scripts/prove-replaceable.ts' },
   'conformance:onnx': { test: 'test/conformance/onnx/conformance.long.test.ts' },
   import: { needs: 'a file of the UCI data sets; the script belongs to the project of the catalog' },
+  environments: { test: 'test/unit/scripts/environments.test.ts' },
   sbom: { test: 'test/unit/scripts/sbom.long.test.ts' },
   licences: { ci: 'npm run check' },
   deploy: { needs: 'a Cloudflare account; npm run deploy:check is a step of CI' },
@@ -67,6 +68,7 @@ const WITH_HELP = [
   'client:types',
   'catalog:examples',
   'monitoring',
+  'environments',
   'sbom',
   'licences',
 ];

@@ -1,81 +1,145 @@
 /**
- * `DATABASE_URL=postgres://… npm run deploy [-- --domain HOST] [--route PATTERN]`: checks the catalog, applies migrations,
- * installs triggers, and deploys with wrangler.
+ * `DATABASE_URL=postgres://… npm run deploy [-- --env NAME]`: creates what the account lacks, applies migrations, deploys
+ * with wrangler, and looks whether the new version answers.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { unstable_readConfig } from 'wrangler';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { experimental_readRawConfig, unstable_readConfig } from 'wrangler';
 import * as z from 'zod';
 import { readOptions } from './command-line/options.ts';
 import { runCommand } from './command-line/run.ts';
-import { requiredDatabaseUrl } from './command-line/values.ts';
+import { requiredDatabaseUrl, workerUrlOf } from './command-line/values.ts';
+import { createQueues, missingSecrets, secretsOf } from './deploy/resources.ts';
+import { faultOf } from './deploy/verify.ts';
+import { deployed, onTerminal, type Release, ROOT, WRANGLER, wrangler } from './deploy/wrangler.ts';
 import { deploymentNotices } from './project/deployment.ts';
 import { writeDocsAssets } from './project/docs-assets.ts';
+import { TomlTable, withEnvironments } from './project/environments.ts';
 
-const USAGE = `Usage: DATABASE_URL=postgres://… npm run deploy [-- --domain HOST] [--route PATTERN] [--env NAME]
+const USAGE = `Usage: DATABASE_URL=postgres://… npm run deploy [-- --env NAME] [--domain HOST] [--route PATTERN]
 
+  --env NAME        integration, staging or production of wrangler.toml; production if absent
   --domain HOST     a custom domain of the worker, such as api.example.com; repeat it for several
   --route PATTERN   a route of the worker, such as 'example.com/v1/*'; repeat it for several
-  --env NAME        the environment of wrangler.toml
+  --url URL         where the new version answers; by default the first address that wrangler names
+  --rollback        go back to the version before if the new one does not answer
 
-Without either, the worker is deployed with the routes of wrangler.toml. On workers.dev alone, the data centre's cache
-keeps nothing.`;
+It creates the queues that are missing, applies migrations, installs triggers, deploys, and waits until the new version
+and all that it needs answer. Of the secrets it sets those that the worker lacks: DATABASE_URL, and the hash of
+MILLRACE_KEY or of a key that it makes. Without a domain or a route, the worker has the routes of wrangler.toml.`;
 
-const ROOT = join(import.meta.dirname, '..');
+const CONFIG = join(ROOT, 'wrangler.toml');
 
 const Route = z.union([z.string(), z.object({ pattern: z.string() }).transform(({ pattern }) => pattern)]);
-/** The part of wrangler.toml that decides where the worker answers, and where its objects are. */
+const Named = z.array(z.object({ queue: z.string() })).default([]);
+/** The part of wrangler.toml that is read here. */
 const Configured = z
   .object({
+    name: z.string(),
     route: Route.optional(),
     routes: z.array(Route).default([]),
     vars: z.record(z.string(), z.unknown()),
+    queues: z.object({ producers: Named, consumers: Named }),
   })
-  .transform(({ route, routes, vars }) => ({
+  .transform(({ route, routes, queues, ...rest }) => ({
+    ...rest,
     routes: [...(route === undefined ? [] : [route]), ...routes],
-    vars,
+    queues: [...new Set([...queues.producers, ...queues.consumers].map(({ queue }) => queue))],
   }));
+type Configured = z.output<typeof Configured>;
 
-await runCommand(async () => {
-  const { values } = readOptions({
+function readOwnOptions() {
+  return readOptions({
     command: 'npm run deploy',
     options: {
+      env: { type: 'string', default: 'production' },
       domain: { type: 'string', multiple: true, default: [] },
       route: { type: 'string', multiple: true, default: [] },
-      env: { type: 'string' },
+      url: { type: 'string' },
+      rollback: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
-  });
-  if (values.help) return console.log(USAGE);
+  }).values;
+}
+type Options = ReturnType<typeof readOwnOptions>;
+
+await runCommand(async () => {
+  const options = readOwnOptions();
+  if (options.help) return console.log(USAGE);
   const databaseUrl = requiredDatabaseUrl(process.env['DATABASE_URL']);
-  const environment = values.env === undefined ? {} : { env: values.env };
-  const config = Configured.parse(
-    unstable_readConfig({ config: join(ROOT, 'wrangler.toml'), ...environment }),
-  );
-  const routes = [...values.domain, ...values.route, ...config.routes];
-  const notices = deploymentNotices({ routes, vars: config.vars, databaseUrl });
-  for (const script of ['check-catalog.ts', 'migrate.ts', 'capture.ts']) {
-    const code = await run(process.execPath, [join('scripts', script)]);
+  const given = options.url === undefined ? undefined : workerUrlOf('--url', options.url);
+  const config = readConfig(options);
+  const checked = await onTerminal(process.execPath, [join('scripts', 'check-catalog.ts')]);
+  if (checked !== 0) return checked;
+  const routes = [...options.domain, ...options.route, ...config.routes];
+  for (const notice of deploymentNotices({ routes, vars: config.vars, databaseUrl })) console.log(notice);
+  const created = await createQueues(config.queues, wrangler);
+  const { secrets, told } = missingSecrets(await secretsOf(options.env, wrangler), {
+    ...{ worker: config.name, databaseUrl },
+    key: process.env['MILLRACE_KEY'] || undefined,
+  });
+  for (const script of ['migrate.ts', 'capture.ts']) {
+    const code = await onTerminal(process.execPath, [join('scripts', script)]);
     if (code !== 0) return code;
   }
-  for (const notice of notices) console.log(notice);
-  const assets = mkdtempSync(join(tmpdir(), 'millrace-assets-'));
-  writeDocsAssets(assets);
-  const args = [
-    ...['--assets', assets],
-    ...values.domain.flatMap((host) => ['--domain', host]),
-    ...values.route.flatMap((pattern) => ['--route', pattern]),
-    ...(values.env === undefined ? [] : ['--env', values.env]),
-  ];
-  return await run('wrangler', ['deploy', ...args]);
+  const release = await deploy(options, secrets);
+  if (typeof release === 'number') return release;
+  console.log(`\nDeployed ${config.name}, version ${release.version}:`);
+  for (const name of created) console.log(`  created the queue ${name}`);
+  for (const line of told) console.log(`  ${line}`);
+  return await verify({ ...release, url: given ?? release.url }, options);
 }, 'deploy');
 
-/** Runs a program on this terminal. @returns its exit code; 1 where a signal ended it. */
-async function run(program: string, args: readonly string[]): Promise<number> {
-  const child = spawn(program, args, { cwd: ROOT, stdio: 'inherit' });
-  const [code]: unknown[] = await once(child, 'exit');
-  return typeof code === 'number' ? code : 1;
+/** @throws Error where the environment is none, or wrangler.toml does not have those that it should. */
+function readConfig({ env }: Options): Configured {
+  const text = readFileSync(CONFIG, 'utf8');
+  const raw = TomlTable.parse(experimental_readRawConfig({ config: CONFIG }).rawConfig);
+  if (withEnvironments(text, raw) !== text)
+    throw new Error(
+      'The environments of wrangler.toml are not those of its other keys: npm run environments.',
+    );
+  return Configured.parse(unstable_readConfig({ config: CONFIG, env }));
+}
+
+async function deploy(
+  { env, domain, route }: Options,
+  secrets: Readonly<Record<string, string>>,
+): Promise<Release | number> {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-assets-'));
+  try {
+    const assets = join(folder, 'assets');
+    writeDocsAssets(assets);
+    const secretsFile = join(folder, 'secrets.json');
+    writeFileSync(secretsFile, JSON.stringify(secrets), { mode: 0o600 });
+    return await deployed([
+      ...['--env', env, '--assets', assets],
+      ...(Object.keys(secrets).length === 0 ? [] : ['--secrets-file', secretsFile]),
+      ...domain.flatMap((host) => ['--domain', host]),
+      ...route.flatMap((pattern) => ['--route', pattern]),
+    ]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** @returns the exit code: 1 if the version does not answer. */
+async function verify({ version, url }: Release, { env, rollback }: Options): Promise<number> {
+  if (url === undefined) {
+    console.error('  wrangler names no address, so nobody looked whether it answers: give it by --url');
+    return 1;
+  }
+  const fault = await faultOf({ url, version }, { fetch, sleep, now: () => performance.now() });
+  if (fault === undefined) {
+    console.log(
+      `  ${url} answers, and so does all that it needs; npm run cli -- doctor --url ${url} says more`,
+    );
+    return 0;
+  }
+  console.error(`  the new version does not answer: ${fault}`);
+  const args = ['rollback', '--env', env, '--yes', '--message', 'the new version did not answer'];
+  if (rollback) await onTerminal(WRANGLER, args);
+  else console.error(`  go back with npx wrangler rollback --env ${env}`);
+  return 1;
 }

@@ -17,6 +17,7 @@ export function healthPorts({ config, env, db, registry }: BoundIsolate): Health
   const artifacts = async () => void (await registry.store.get('health'));
   return {
     ...{ instance: config.instanceId, database, clock, artifacts },
+    release: config.instanceId === undefined ? env.RELEASE?.id : undefined,
     dependencies: async () => {
       const [counted, lastErrors, ...checked] = await Promise.all([
         perhaps(() => cacheStats(env).report()),

@@ -16,6 +16,8 @@ export interface HealthPorts {
   }>;
   /** The id of this start of the local stack; undefined on Cloudflare. */
   readonly instance: string | undefined;
+  /** The id of the deployed version; undefined in the local stack. */
+  readonly release: string | undefined;
 }
 
 const Live = z.object({
@@ -24,6 +26,10 @@ const Live = z.object({
     .string()
     .optional()
     .openapi({ description: 'In the local stack only: the id of this run of `npm run dev`.' }),
+  release: z
+    .string()
+    .optional()
+    .openapi({ description: 'On Cloudflare: the id of the deployed version that answers.' }),
 });
 
 const State = z.enum(['ok', 'unavailable']);
@@ -72,8 +78,12 @@ export function registerHealth(app: OpenAPIHono<AppEnv>, _: Gateway, checksOf: P
     },
   });
   app.get('/health/live', (c) => {
-    const { instance } = checksOf(c);
-    const live: z.output<typeof Live> = { status: 'ok', ...(instance === undefined ? {} : { instance }) };
+    const { instance, release } = checksOf(c);
+    const live: z.output<typeof Live> = {
+      status: 'ok',
+      ...(instance === undefined ? {} : { instance }),
+      ...(release === undefined ? {} : { release }),
+    };
     return c.json(live, 200, { 'cache-control': 'no-store' });
   });
 

@@ -92,6 +92,7 @@ registerOpenInference(
   },
   () => ({
     instance: undefined,
+    release: undefined,
     database: async () => undefined,
     clock: async () => undefined,
     artifacts: async () => undefined,

@@ -34,6 +34,7 @@ const MAY: Readonly<Record<string, Reason>> = {
   'scripts/verify/runtime.ts': 'transport',
   'scripts/cli/doctor.ts': 'timed',
   'test/e2e/hung-operations.long.test.ts': 'timed',
+  'scripts/deploy/verify.ts': 'absent',
   'scripts/dev/port.ts': 'absent',
   'scripts/smoke/stack.ts': 'absent',
   'test/e2e/dev-stack.long.test.ts': 'absent',

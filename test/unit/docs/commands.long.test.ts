@@ -51,7 +51,7 @@ const SCRIPTS: Readonly<Record<string, Run>> = {
   environments: { test: 'test/unit/scripts/environments.test.ts' },
   sbom: { test: 'test/unit/scripts/sbom.long.test.ts' },
   licences: { ci: 'npm run check' },
-  deploy: { needs: 'a Cloudflare account; npm run deploy:check is a step of CI' },
+  deploy: { test: 'test/e2e/deploy.long.test.ts' },
 };
 /** Their `--help` lists the options. Of the others the source has to name them. */
 const WITH_HELP = [
@@ -177,11 +177,3 @@ function sourceOf(script: string): string {
     .map(([, own = '', other = '']) => `--${own || other}`)
     .join(' ');
 }
-
-it('creates every queue that wrangler.toml has', () => {
-  const declared = new Set(
-    [...read('wrangler.toml').matchAll(/^queue = "([\w-]+)"/gm)].map(([, name]) => name),
-  );
-  const created = commands.flatMap(({ line }) => /queues create ([\w-]+)/.exec(line)?.[1] ?? []);
-  expect(created.sort()).toEqual([...declared].sort());
-});

@@ -118,10 +118,31 @@ export class Account {
     switch (asked) {
       case 'GET /worker':
         return {
-          result: { id: worker, name: worker, subdomain: { enabled: true, previews_enabled: false } },
+          result: {
+            id: worker,
+            name: worker,
+            subdomain: { enabled: true, previews_enabled: false },
+            default_environment: {
+              environment: 'production',
+              script: { tag: 'tag', last_deployed_from: 'wrangler' },
+            },
+          },
         };
       case 'PATCH /worker/script-settings':
         return { result: {} };
+      case 'GET /worker/deployments':
+        return {
+          result: {
+            deployments: [
+              {
+                id: 'd',
+                source: 'wrangler',
+                strategy: 'percentage',
+                versions: [{ version_id: VERSION, percentage: 100 }],
+              },
+            ],
+          },
+        };
       case 'GET /worker/secrets':
         return {
           result: bindings

@@ -52,6 +52,15 @@ export function workerUrlOf(option: string, text: string): string {
   );
 }
 
+const UNITS_MS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** A duration such as `30m`, `2h` or `1d`, in milliseconds; undefined for another text. */
+export function durationMs(text: string): number | undefined {
+  const [, count, unit = ''] = /^(\d{1,4})([mhd])$/.exec(text) ?? [];
+  const of = UNITS_MS[unit];
+  return of === undefined ? undefined : Number(count) * of;
+}
+
 /**
  * A moment as the worker takes it. A day is its midnight in UTC.
  *

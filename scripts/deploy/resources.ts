@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { ensureSecret } from '../dev/key.ts';
@@ -59,6 +59,16 @@ export async function secretsOf(environment: string, wrangler: Wrangler): Promis
   throw new Error(`The secrets of the worker cannot be listed:\n${output.trim()}`);
 }
 
+/** The key of a deployment: MILLRACE_KEY, or the one that an earlier deployment from this folder made. */
+export function knownKey(worker: string): string | undefined {
+  const path = join(ROOT, keyFileOf(worker));
+  return process.env['MILLRACE_KEY'] || (existsSync(path) ? readFileSync(path, 'utf8').trim() : undefined);
+}
+
+function keyFileOf(worker: string): string {
+  return join('.millrace', `${worker}.key`);
+}
+
 /** Secrets to deploy with, and what was done about them, a line each. */
 export interface MissingSecrets {
   readonly secrets: Readonly<Record<string, string>>;
@@ -81,7 +91,7 @@ export function missingSecrets(
     told.push('set the secret DATABASE_URL');
   }
   if (!known.has('API_KEY_SHA256')) {
-    const path = join('.millrace', `${worker}.key`);
+    const path = keyFileOf(worker);
     mkdirSync(join(ROOT, '.millrace'), { recursive: true });
     const made = key ?? ensureSecret(join(ROOT, path), () => `mr_${randomBytes(32).toString('base64url')}`);
     secrets['API_KEY_SHA256'] = createHash('sha256').update(made).digest('hex');

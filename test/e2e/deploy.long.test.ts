@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { Account, VERSION } from '../support/deploy/account.ts';
+import { Account, VERSION, VERSION_BEFORE } from '../support/deploy/account.ts';
 import { IS_PART } from '../support/node/part.ts';
 import { scratchDatabase } from '../support/node/scratch-database.ts';
 
@@ -18,8 +18,12 @@ const KEY = 'a-key-of-the-deployment';
 
 /** The version that `/health/live` names. */
 const release = VERSION;
+/** The alerts that it reports. */
+let alerts: readonly object[] = [];
 const answering = createServer(({ url }, response) => {
   response.setHeader('content-type', 'application/json');
+  if (url === '/v1/admin/alerts')
+    return response.end(JSON.stringify({ evaluatedAt: new Date().toISOString(), alerts }));
   response.end(
     JSON.stringify(url === '/health/live' ? { status: 'ok', release } : { status: 'ok', checks: {} }),
   );
@@ -37,10 +41,10 @@ afterAll(async () => {
   await database?.drop();
 });
 
-async function deploy(): Promise<{ code: number; output: string }> {
+async function deploy(...more: string[]): Promise<{ code: number; output: string }> {
   // A server that listens on a port has an address object.
   const { port } = answering.address() as AddressInfo;
-  const args = ['scripts/deploy.ts', '--env', 'staging', '--url', `http://127.0.0.1:${port}`];
+  const args = ['scripts/deploy.ts', '--env', 'staging', '--url', `http://127.0.0.1:${port}`, ...more];
   const env = { ...process.env, ...account.environment, DATABASE_URL: database?.url, MILLRACE_KEY: KEY };
   return await new Promise((resolve) => {
     execFile(process.execPath, args, { cwd: ROOT, env }, (error, stdout, stderr) =>
@@ -50,7 +54,7 @@ async function deploy(): Promise<{ code: number; output: string }> {
 }
 
 it.skipIf(SERVER === undefined || IS_PART)(
-  'creates what the account lacks, sets the secrets, deploys and sees the version answer; then does nothing twice',
+  'creates what the account lacks, sets the secrets, deploys and sees the version answer; creates nothing twice; and goes back where an objective burns',
   async () => {
     const first = await deploy();
     expect([first.code, account.unknown], first.output).toEqual([0, []]);
@@ -73,5 +77,14 @@ it.skipIf(SERVER === undefined || IS_PART)(
     expect(second.output).toContain(`Deployed millrace-staging, version ${VERSION}`);
     expect(second.output).not.toMatch(/created the queue|set the/);
     expect(account.queues).toHaveLength(queues.length);
+
+    const burns = { state: 'firing', severity: 'page', labels: { objective: 'availability' } };
+    alerts = [
+      { ...burns, summary: 'Availability burns.', firedAt: new Date(Date.now() + 600_000).toISOString() },
+    ];
+    const third = await deploy('--watch', '1m', '--rollback');
+    expect(third.code, third.output).toBe(1);
+    expect(third.output).toContain('the new version is not right: Availability burns.');
+    expect([account.deployments.at(-1), account.unknown], third.output).toEqual([VERSION_BEFORE, []]);
   },
 );

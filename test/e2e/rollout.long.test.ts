@@ -6,7 +6,7 @@ import { EvidenceRecord, verdictOf } from '../../src/inference/rollout/evidence.
 import { TRAINER } from '../../src/training/runs/run.ts';
 import { differences } from '../support/gateway/agree.ts';
 import { expectedSpendBundle } from '../support/models/outside.ts';
-import { IS_PART } from '../support/node/part.ts';
+import { IS_PART, partOf } from '../support/node/part.ts';
 import { eventually, type Stack, startStack } from '../support/node/stack.ts';
 import { regressionGraph } from '../support/onnx/graph.ts';
 
@@ -164,10 +164,15 @@ describe('the rollout of a version', () => {
     expect((await shown()).isUnderWay).toBe(false);
   });
 
-  it.each([
-    { what: 'errors', weights: [2, 2.8], isBroken: true },
-    { what: 'scores', weights: [2, 300], isBroken: false },
-  ] as const)(
+  it.each(
+    partOf(
+      [
+        { what: 'errors', weights: [2, 2.8], isBroken: true },
+        { what: 'scores', weights: [2, 300], isBroken: false },
+      ] as const,
+      2,
+    ),
+  )(
     'that is bad by its $what is rolled back in the shadow, and no customer sees it',
     async ({ what, weights, isBroken }) => {
       const version = await register(weights, isBroken);

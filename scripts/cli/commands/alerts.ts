@@ -1,15 +1,17 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { components } from '../../../src/client/index.ts';
 import { UsageError } from '../../command-line/options.ts';
-import { momentOf } from '../../command-line/values.ts';
+import { durationMs, momentOf } from '../../command-line/values.ts';
 import { Cli } from '../cli.ts';
+import { EXIT } from '../exit-codes.ts';
+import { burning } from '../watch.ts';
 
 type Alert = components['schemas']['Alert'];
 type Silence = components['schemas']['Silence'];
 type Label = Silence['matchers'][number]['label'];
 
 const LABELS: readonly Label[] = ['alertname', 'severity', 'objective', 'peer', 'window', 'route'];
-const UNITS_MS = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** `alerts`, `silences` and `maintenance`. */
 export function registerAlerts(program: Command): void {
@@ -41,6 +43,21 @@ export function registerAlerts(program: Command): void {
       ]);
       const head = ['objective', 'target', 'bad in 1h', 'bad in 1d', 'budget left', 'for', 'burns in'];
       cli.table(data.objectives, head, rows);
+    });
+  alerts
+    .command('watch')
+    .description('waits, and fails as soon as an objective burns so fast that its alert pages somebody')
+    .option('--for <duration>', 'how long: 15m or 1h', '10m')
+    .action(async (_, command: Command) => {
+      const cli = new Cli(command);
+      const { for: duration }: { for: string } = command.opts();
+      const forMs = durationMs(duration);
+      if (forMs === undefined) throw new UsageError('Say how long, with --for, as 15m or 1h.');
+      const sinceMs = Date.now();
+      const report = async () => (await cli.client.get('/v1/admin/alerts')).data;
+      const found = await burning({ report, sleep, now: Date.now }, { sinceMs, untilMs: sinceMs + forMs });
+      cli.print({ burning: found ?? null }, found ?? 'No objective burns.');
+      if (found !== undefined) process.exitCode = EXIT.failed;
     });
   alerts
     .command('regressions')
@@ -170,12 +187,10 @@ function quietOf({ match = [], for: duration, from, until, comment }: Quiet, isP
 }
 
 function endOf(startsAt: string, duration: string | undefined): string {
-  const [, count, unit] = /^(\d{1,4})([mhd])$/.exec(duration ?? '') ?? [];
-  if (count === undefined || unit === undefined)
+  const ms = durationMs(duration ?? '');
+  if (ms === undefined)
     throw new UsageError('Say when it ends: with --for, as 30m, 2h or 1d, or with --until.');
-  return new Date(
-    Date.parse(startsAt) + Number(count) * UNITS_MS[unit as keyof typeof UNITS_MS],
-  ).toISOString();
+  return new Date(Date.parse(startsAt) + ms).toISOString();
 }
 
 function matcherOf(text: string): { label: Label; is: '=' | '!='; value: string } {

@@ -13,6 +13,8 @@ export class Account {
   readonly namespaces: string[] = [];
   /** By worker, the metadata of the newest upload: its bindings, with the values of secrets. */
   readonly uploads = new Map<string, z.output<typeof Metadata>>();
+  /** The versions that were deployed without an upload, the newest last. */
+  readonly deployments: string[] = [];
   /** Requests that it does not know. */
   readonly unknown: string[] = [];
   readonly #server = createServer(async (request, response) => {
@@ -99,12 +101,12 @@ export class Account {
       case 'POST /worker/assets-upload-session':
         return { result: { jwt: 'uploaded', buckets: [] } };
       default:
-        return this.#ofWorker(`${method} ${rest}`, worker);
+        return this.#ofWorker(`${method} ${rest}`, worker, body);
     }
   }
 
   /** What only a worker that exists has. */
-  #ofWorker(asked: string, worker: string): Answer {
+  #ofWorker(asked: string, worker: string, body: string): Answer {
     const [, bucket] = /^GET \/r2\/buckets\/([\w-]+)$/.exec(asked) ?? [];
     if (bucket !== undefined)
       return this.buckets.includes(bucket)
@@ -115,7 +117,14 @@ export class Account {
     if (worker === '') return this.#unknown(asked);
     if (upload === undefined) return refused(404, 10_007, 'This Worker does not exist on your account.');
     const { bindings } = upload;
+    const [, version] = /^GET \/worker\/versions\/([\w-]+)$/.exec(asked) ?? [];
+    if (version !== undefined) return { result: versionOf(version) };
     switch (asked) {
+      case 'POST /worker/deployments': {
+        const { versions } = Deployment.parse(JSON.parse(body));
+        this.deployments.push(...versions.map((of) => of.version_id));
+        return { result: { id: 'd' } };
+      }
       case 'GET /worker':
         return {
           result: {
@@ -131,18 +140,7 @@ export class Account {
       case 'PATCH /worker/script-settings':
         return { result: {} };
       case 'GET /worker/deployments':
-        return {
-          result: {
-            deployments: [
-              {
-                id: 'd',
-                source: 'wrangler',
-                strategy: 'percentage',
-                versions: [{ version_id: VERSION, percentage: 100 }],
-              },
-            ],
-          },
-        };
+        return { result: { deployments: [VERSION, VERSION_BEFORE].map(deploymentOf) } };
       case 'GET /worker/secrets':
         return {
           result: bindings
@@ -162,7 +160,9 @@ export class Account {
   }
 }
 
-/** The id of every version. */
+/** The id of the version before. */
+export const VERSION_BEFORE = '00000000-2222-4333-8444-555555555555';
+/** The id of every version that is uploaded. */
 export const VERSION = '11111111-2222-4333-8444-555555555555';
 
 interface Answer {
@@ -175,6 +175,38 @@ const Metadata = z.object({
   bindings: z.array(z.looseObject({ name: z.string(), type: z.string() })),
   migrations: z.looseObject({ new_tag: z.string() }).optional(),
 });
+
+const Deployment = z.object({ versions: z.array(z.object({ version_id: z.string() })) });
+
+function deploymentOf(version: string): object {
+  const versions = [{ version_id: version, percentage: 100 }];
+  return {
+    id: `of-${version}`,
+    source: 'wrangler',
+    strategy: 'percentage',
+    created_on: CREATED,
+    annotations: {},
+    versions,
+  };
+}
+
+function versionOf(id: string): object {
+  const metadata = {
+    created_on: CREATED,
+    modified_on: CREATED,
+    source: 'wrangler',
+    author_email: 'a@acme.example',
+  };
+  return {
+    id,
+    number: 1,
+    metadata,
+    annotations: {},
+    resources: { bindings: [], script: {}, script_runtime: {} },
+  };
+}
+
+const CREATED = '2026-01-01T00:00:00Z';
 
 function refused(status: number, code: number, message: string): Answer {
   return { status, error: { code, message } };

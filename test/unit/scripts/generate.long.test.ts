@@ -60,19 +60,23 @@ describe('db:generate without a terminal', () => {
     await db.close();
   }, 240_000);
 
-  it('creates no table that adopted.ts describes, even if a foreign key refers to it', async () => {
-    await writeFile(
-      join(tables, '..', 'adopted.ts'),
-      `${IMPORT}\nexport const customers = pgSchema('crm').table('customers', { id: text('id').primaryKey() });`,
-    );
-    const source = `import { customers } from './adopted.ts';
+  it.skipIf(IS_PART)(
+    'creates no table that adopted.ts describes, even if a foreign key refers to it',
+    async () => {
+      await writeFile(
+        join(tables, '..', 'adopted.ts'),
+        `${IMPORT}\nexport const customers = pgSchema('crm').table('customers', { id: text('id').primaryKey() });`,
+      );
+      const source = `import { customers } from './adopted.ts';
       export const notes = pgTable('notes', { id: text('id').primaryKey(), of: text('of').references(() => customers.id) });`;
-    expect(await generate(source)).toMatchObject({ code: 0 });
-    const [first = ''] = await migrations();
-    const text = await readFile(join(out, first), 'utf8');
-    expect(text).toContain('REFERENCES "crm"."customers"("id")');
-    expect(text).not.toMatch(/CREATE (SCHEMA|TABLE "crm")/);
-  }, 240_000);
+      expect(await generate(source)).toMatchObject({ code: 0 });
+      const [first = ''] = await migrations();
+      const text = await readFile(join(out, first), 'utf8');
+      expect(text).toContain('REFERENCES "crm"."customers"("id")');
+      expect(text).not.toMatch(/CREATE (SCHEMA|TABLE "crm")/);
+    },
+    240_000,
+  );
 
   it.skipIf(IS_PART)(
     'says which columns may have been renamed and what to do, and writes nothing',

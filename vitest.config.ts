@@ -34,6 +34,21 @@ const DURATIONS = process.env['TEST_DURATIONS'];
 /** Files that `npm run test:all` runs and `npm test` does not: their projects end in `-long`. */
 const LONG = '**/*.long.test.ts';
 
+/**
+ * Files that a part leaves out (`TEST_PART=1`, as CI has it; test/support/node/part.ts), because another test there holds most
+ * of what they show: that of the models' memory limits, of the broker, of the shop's trainings, of the pages of lists, and of
+ * the built worker's isolation.
+ */
+const NOT_IN_PART = [
+  'test/e2e/model-memory.long.test.ts',
+  'test/kafka/log.long.test.ts',
+  'examples/bike-share/test/e2e/outside-trainers.long.test.ts',
+  'test/unit/storage/list-order.long.test.ts',
+  'test/unit/isolation/isolation.long.test.ts',
+];
+const LEFT_OUT = process.env['TEST_PART'] === '1' ? NOT_IN_PART : [];
+if (LEFT_OUT.length > 0) console.log(`A part of the tests: without ${LEFT_OUT.join(', ')}`);
+
 /** No test asserts a time. These only end one that hangs, on a machine whose cores do other work as well. */
 const PATIENT = { testTimeout: 300_000, hookTimeout: 300_000 };
 
@@ -72,6 +87,7 @@ function layer<T extends object>(name: string, folders: readonly string[], optio
         name: `${name}-long`,
         environment,
         include: folders.map((folder) => `${folder}/${LONG}`),
+        exclude: LEFT_OUT,
       },
     },
   ];

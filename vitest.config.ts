@@ -35,9 +35,8 @@ const DURATIONS = process.env['TEST_DURATIONS'];
 const LONG = '**/*.long.test.ts';
 
 /**
- * Files that a part leaves out (`TEST_PART=1`, as CI has it; test/support/node/part.ts), because another test there holds most
- * of what they show: that of the models' memory limits, of the broker, of the shop's trainings, of the pages of lists, and of
- * the built worker's isolation.
+ * Files that a part leaves out (`TEST_PART=1`, as CI has it; test/support/node/part.ts). They take long, and other tests of the
+ * same code are in the part. `npm run test:all` runs them.
  */
 const NOT_IN_PART = [
   'test/e2e/model-memory.long.test.ts',
@@ -45,6 +44,12 @@ const NOT_IN_PART = [
   'examples/bike-share/test/e2e/outside-trainers.long.test.ts',
   'test/unit/storage/list-order.long.test.ts',
   'test/unit/isolation/isolation.long.test.ts',
+  'test/unit/training/drift/threshold.long.test.ts',
+  'test/conformance/training/measures.long.test.ts',
+  'test/browser/client.long.test.ts',
+  'test/e2e/verify-coherence-faults.long.test.ts',
+  'test/e2e/largest-model.long.test.ts',
+  'test/workers/feature-shard-upkeep.long.test.ts',
 ];
 const LEFT_OUT = process.env['TEST_PART'] === '1' ? NOT_IN_PART : [];
 if (LEFT_OUT.length > 0) console.log(`A part of the tests: without ${LEFT_OUT.join(', ')}`);

@@ -172,7 +172,8 @@ async function ended(
   }
   console.error(`  the new version is not right: ${fault}`);
   const args = ['rollback', '--env', env, '--yes', '--message', 'the new version was not right'];
-  if (rollback) await onTerminal(WRANGLER, args);
-  else console.error(`  go back with npx wrangler rollback --env ${env}`);
+  if (!rollback) console.error(`  go back with npx wrangler rollback --env ${env}`);
+  else if ((await onTerminal(WRANGLER, args)) !== 0)
+    console.error('  wrangler could not go back, so the new version still answers');
   return 1;
 }

@@ -18,7 +18,7 @@ export interface Ran {
   readonly output: string;
 }
 
-/** Calls wrangler and reads what it prints. @param input what it reads; nothing if absent. */
+/** Calls wrangler and reads what it prints. */
 export async function wrangler(args: readonly string[]): Promise<Ran> {
   const child = spawn(WRANGLER, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';

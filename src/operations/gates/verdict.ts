@@ -66,7 +66,9 @@ export function reasonFrom(facts: readonly Fact[]): string | null {
   const closed = facts.filter(({ holds }) => holds !== true);
   if (closed.length === 0) return null;
   return closed
-    .map(({ fact, holds, detail }) => `${holds === null ? 'not known' : 'not so'}: ${fact} (${detail})`)
+    .map(
+      ({ fact, holds, detail }) => `${holds === null ? 'not known' : 'does not hold'}: ${fact} (${detail})`,
+    )
     .join('; ');
 }
 

@@ -1,4 +1,4 @@
-import { env, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
+import { env, runInDurableObject } from 'cloudflare:test';
 import { describe, expect, it } from 'vitest';
 import { WAITING_MAX } from '../../durable-objects/alerts/deliveries.ts';
 import { Alerts, type AlertsPorts } from '../../durable-objects/alerts/object.ts';
@@ -169,16 +169,6 @@ describe('the object that evaluates', () => {
       ['silence.create', 'key:a'],
       ['silence.end', 'key:b'],
     ]);
-  });
-
-  it('is woken once, and then wakes itself', async () => {
-    const stub = env.ALERTS.getByName('woken');
-    await stub.wake();
-    await stub.wake();
-    expect(await runDurableObjectAlarm(stub)).toBe(true);
-    await evictDurableObject(stub);
-    expect(await runDurableObjectAlarm(stub)).toBe(true);
-    expect((await stub.report()).evaluatedMs).toBeGreaterThan(0);
   });
 });
 

@@ -52,7 +52,7 @@ const MAY: Readonly<Record<string, Reason>> = {
   'test/e2e/logs.long.test.ts': 'malformed',
   'test/e2e/http.test.ts': 'malformed',
   'test/e2e/idempotency.test.ts': 'malformed',
-  'test/e2e/ingest.test.ts': 'malformed',
+  'test/e2e/ingest.long.test.ts': 'malformed',
   'test/e2e/rate-limits.long.test.ts': 'malformed',
   'test/e2e/route-matrix.long.test.ts': 'malformed',
   'test/e2e/conditional-write.long.test.ts': 'preconditions',

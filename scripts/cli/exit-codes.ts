@@ -19,11 +19,7 @@ export const EXIT = {
   notReachable: 3,
   /** The server refused the request: no right to it, or something in it is wrong. */
   refused: 4,
-  notThereYet: 5,
 } as const;
-
-/** The server has no such part yet. */
-export class NotThereYet extends Error {}
 
 /** No worker answered at the address. */
 export class NotReachable extends Error {}
@@ -32,7 +28,6 @@ export class NotReachable extends Error {}
 export function outcomeOf(error: unknown, options: TargetOptions): { code: number; message: string } {
   if (error instanceof UsageError || error instanceof AddressError)
     return { code: EXIT.usage, message: error.message };
-  if (error instanceof NotThereYet) return { code: EXIT.notThereYet, message: error.message };
   if (error instanceof ProblemError) {
     const { status, code, problem } = error;
     const { url } = addressOf(options);

@@ -8,10 +8,10 @@ import { registerDatasets } from './commands/datasets.ts';
 import { registerEvents } from './commands/events.ts';
 import { registerFeatures } from './commands/features.ts';
 import { registerForget } from './commands/forget.ts';
+import { registerImpact } from './commands/impact.ts';
 import { registerIncidents } from './commands/incidents.ts';
 import { registerKafka } from './commands/kafka.ts';
 import { registerKeys } from './commands/keys.ts';
-import { registerLater } from './commands/later.ts';
 import { registerModels } from './commands/models.ts';
 import { registerPhases } from './commands/phases.ts';
 import { registerQuarantine } from './commands/quarantine.ts';
@@ -31,7 +31,7 @@ export function createProgram(folder: string): Command {
     .option('--json', 'prints the result as JSON')
     .addHelpText(
       'after',
-      '\nExit codes: 0 done, 1 failed, 2 called wrongly, 3 no worker answers, 4 refused by the worker, 5 not there yet.',
+      '\nExit codes: 0 done, 1 failed, 2 called wrongly, 3 no worker answers, 4 refused by the worker.',
     )
     .exitOverride()
     .configureOutput({ writeErr: () => undefined });
@@ -52,7 +52,7 @@ export function createProgram(folder: string): Command {
     registerIncidents,
     registerAudit,
     registerPhases,
-    registerLater,
+    registerImpact,
   ])
     register(program);
   registerCompletion(program, folder);

@@ -17,11 +17,12 @@ import { eventsMessage } from '../pipeline/ingest.ts';
 import { type LineageFacts, REQUEST_PAUSE_MS } from '../pipeline/lineage/recorder.ts';
 import { release } from '../pipeline/release.ts';
 import { writtenRows } from '../pipeline/written-rows.ts';
-import { systemNow } from '../platform/clock.ts';
+import { systemNow, systemTime } from '../platform/clock.ts';
 import { calling } from '../platform/failure.ts';
 import { newId } from '../platform/ids.ts';
 import type { Span } from '../platform/tracing/span.ts';
 import type { Lane } from '../storage/lane.ts';
+import { listKeys } from '../storage/postgres/api-keys.ts';
 import { guarded } from '../storage/postgres/connect.ts';
 import { missingKeys } from '../storage/postgres/entity-writes.ts';
 import { type RowTagsOf, readEventStatus } from '../storage/postgres/event-status.ts';
@@ -179,6 +180,16 @@ export class RequestPorts implements GatewayPorts {
 
   get idempotency(): GatewayPorts['idempotency'] {
     return idempotencyPort(this.#bound.env);
+  }
+
+  get impact(): GatewayPorts['impact'] {
+    const { db } = this.#bound;
+    return {
+      now: systemNow,
+      withTimeout: systemTime.withTimeout,
+      counters: this.metrics.counters,
+      keys: (page) => guarded(() => listKeys(db, page)),
+    };
   }
 
   get keys(): GatewayPorts['keys'] {

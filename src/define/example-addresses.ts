@@ -105,7 +105,7 @@ function valuesOf(
  * What may fit a parameter, the surest first: a key whose schema the route uses, a key of the entity that the path
  * names before the parameter (`/v1/stations/{id}`), a property of the same name.
  */
-function candidates(
+export function candidates(
   name: string,
   field: unknown,
   { keys, properties }: ExampleValues,

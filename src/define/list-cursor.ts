@@ -50,9 +50,17 @@ export function decodeCursor(orderBy: readonly SortColumn[], cursor: string): re
   return isOfOrder && encodeCursor(texts) === cursor ? texts : undefined;
 }
 
+/** The order whose cursors a schema parses or an expression makes. */
+const ORDERS = new WeakMap<object, readonly SortColumn[]>();
+
+/** The order that a schema or an expression of this module is of; undefined for any other. */
+export function orderOfCursor(of: object): readonly SortColumn[] | undefined {
+  return ORDERS.get(of);
+}
+
 /** Parses a query parameter into a cursor, or reports an issue that the gateway answers with status 400. */
 export function cursorSchema(orderBy: readonly SortColumn[]): z.ZodType<string, string> {
-  return z
+  const schema = z
     .string()
     .min(1)
     .max(CURSOR_CHARACTERS_MAX)
@@ -61,6 +69,8 @@ export function cursorSchema(orderBy: readonly SortColumn[]): z.ZodType<string, 
     .refine((cursor) => decodeCursor(orderBy, cursor) !== undefined, {
       message: 'The cursor is not of this list. Send `next` of the previous page.',
     });
+  ORDERS.set(schema, orderBy);
+  return schema;
 }
 
 /** The fields of an object that are cursors: `cursor` of a list in a query, `NextCursor` in a response. */
@@ -90,7 +100,9 @@ export function cursorSql(orderBy: readonly SortColumn[]): SQL<string> {
     sql` || ',' || `,
   );
   // Postgres breaks base64 into lines of 76 characters.
-  return sql<string>`translate(encode(convert_to(${joined}, 'UTF8'), 'base64'), '+/=' || chr(10), '-_')`;
+  const cursor = sql<string>`translate(encode(convert_to(${joined}, 'UTF8'), 'base64'), '+/=' || chr(10), '-_')`;
+  ORDERS.set(cursor, orderBy);
+  return cursor;
 }
 
 /** @throws RangeError for a cursor that is too long for a client to send back. */

@@ -8,6 +8,7 @@ export const RESERVED_PATHS = [
   '/v1/events',
   '/v1/features',
   '/v1/gates',
+  '/v1/impact',
   '/v1/inventory',
   '/v1/lineage',
   '/v1/models',

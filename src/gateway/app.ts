@@ -4,6 +4,7 @@ import type { Catalog } from '../define/catalog.ts';
 import type { Principal } from '../define/principal.ts';
 import { bySpecificity } from '../define/reserved-paths.ts';
 import { ViewFault } from '../features/load-view.ts';
+import type { PrincipalPorts } from '../operations/impact/principals.ts';
 import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
 import { assertEncoded } from './address.ts';
@@ -62,6 +63,7 @@ import { registerFeast } from './routes/feast.ts';
 import { type FeaturePorts, registerFeatures } from './routes/features.ts';
 import { type GateRoutePorts, gatesBy, registerGates } from './routes/gates.ts';
 import { type HealthPorts, registerHealth } from './routes/health.ts';
+import { registerImpact } from './routes/impact.ts';
 import { type LineagePorts, registerLineage } from './routes/lineage.ts';
 import { type MetricsPorts, registerMetrics } from './routes/metrics.ts';
 import { type ModelPathPorts, registerModelPath } from './routes/model-paths.ts';
@@ -98,6 +100,7 @@ export interface GatewayPorts {
   readonly gates: GateRoutePorts;
   readonly health: HealthPorts;
   readonly idempotency: IdempotencyPort;
+  readonly impact: PrincipalPorts;
   readonly inventory: InventoryPorts;
   readonly kafka: KafkaPorts;
   readonly keys: KeyPorts;
@@ -236,6 +239,7 @@ export function createApp(host: GatewayHost): OpenAPIHono<AppEnv> {
   registerGates(uncached, gateway, (c) => portsOf(c).gates, measure);
   registerPhases(uncached, gateway, (c) => portsOf(c).phases, measure);
 
+  registerImpact(uncached, gateway, (c) => portsOf(c).impact);
   registerDescriptions(uncached, gateway, (c) => portsOf(c).inventory);
   app.fetch = fetchKnownFirst(app.fetch, known, failed, {
     count: countRequest,

@@ -61,6 +61,8 @@ export const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, ti
   history_pruned: [409, 'Retention has deleted a part of the range'],
   replay_superseded: [409, 'Another rebuild was started'],
   unknown_model: [404, 'The model is not declared'],
+  unknown_element: [404, 'The catalog has no such element'],
+  ambiguous_element: [409, 'Several elements have the name'],
   phase_off: [503, 'The phase is switched off'],
   phase_gates_closed: [409, 'Gates of the phase do not hold'],
   phase_approval_refused: [409, 'The switch cannot be approved'],

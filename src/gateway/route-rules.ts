@@ -100,7 +100,7 @@ const RULES: readonly RouteRule[] = [
   },
   {
     methods: READS,
-    path: /^(\/metrics|\/v1\/(gates|quality(\/.*)?))$/,
+    path: /^(\/metrics|\/v1\/(gates|impact|quality(\/.*)?))$/,
     scope: 'operations:read',
     phase: 'core',
     cost: 'operation',

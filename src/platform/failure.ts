@@ -67,6 +67,8 @@ const FAILURE_CODES = [
   'unknown_feature_version',
   'feature_version_gone',
   'unknown_entity',
+  'unknown_element',
+  'ambiguous_element',
   'unknown_item',
   'database_unavailable',
   'features_unavailable',

@@ -281,7 +281,7 @@ describe('the deployment', () => {
   it('has an exit code for each way to fail', async () => {
     const codes = async (...calls: string[][]) =>
       await Promise.all(calls.map(async (args) => (await cli(...args)).code));
-    expect(await codes(['impact'])).toEqual([5]);
+    expect(await codes(['impact'], ['impact', 'nothing.at_all'])).toEqual([2, 4]);
     // Without its model; and a model that is none of the catalog's.
     expect(await codes(['models', 'rollback'], ['models', 'rollback', 'nobody'])).toEqual([2, 4]);
     const away = await runScriptOf('scripts/cli.ts', ['status', '--url', 'http://127.0.0.1:1', '--key', 'k']);

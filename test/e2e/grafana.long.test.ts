@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { stringify } from 'yaml';
-import { burning, PANELS } from '../../scripts/monitoring/dashboards.ts';
 import { DEFAULT_OBJECTIVES } from '../../src/define/objectives.ts';
+import { burning, PANELS } from '../../src/operations/panels.ts';
 import { MONITORING_TITLE, PROMTOOL } from '../support/node/monitoring.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'millrace-grafana-'));

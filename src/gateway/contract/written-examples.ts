@@ -154,6 +154,60 @@ const GATES = {
   ],
 };
 
+const IMPACT = {
+  element: { kind: 'column', name: 'stations.capacity', detail: 'integer' },
+  direction: 'down',
+  found: {
+    ...{ table: [], column: [], entity: [], event: [], field: [], rule: [], model: [], objective: [] },
+    ...{ alert: [], metric: [], dashboard: [] },
+    feature: [
+      {
+        ...{ name: 'station.capacity', detail: 'column', how: 'declared', distance: 1 },
+        by: [{ from: 'column:stations.capacity', relation: 'reads', how: 'declared' }],
+      },
+    ],
+    tag: [
+      {
+        ...{ name: 'station:{id}', detail: 'one row', how: 'declared', distance: 1 },
+        by: [{ from: 'column:stations.capacity', relation: 'invalidated by', how: 'declared' }],
+      },
+    ],
+    view: [
+      {
+        ...{ name: 'station', detail: '/v1/stations/{id}', how: 'observed', distance: 1 },
+        by: [
+          { from: 'column:stations.capacity', relation: 'reads', how: 'observed' },
+          { from: 'tag:station:{id}', relation: 'refilled by', how: 'observed' },
+        ],
+      },
+    ],
+    route: [
+      {
+        ...{ name: 'GET /v1/stations/{id}', detail: '', how: 'observed', distance: 2 },
+        by: [{ from: 'view:station', relation: 'serves', how: 'declared' }],
+      },
+    ],
+  },
+  writers: [
+    {
+      ...{ from: 'route:PUT /v1/stations/{id}', relation: 'written by', to: 'column:stations.capacity' },
+      how: 'declared',
+    },
+  ],
+  principals: {
+    seen: [{ principal: 'key:1f0c2f6f', uses: 'station-v1', total: 412, lastHour: 3 }],
+    mayUse: [{ principal: 'key:1f0c2f6f', scopes: ['data:write'], lastUsedAt: '2026-11-30T20:10:02.000Z' }],
+    unknown: ['Who holds a token of an OpenID Connect issuer is not kept.'],
+  },
+  unknown: [
+    {
+      about: 'column:stations.capacity',
+      reason: 'Programs that read the database by themselves, without Millrace, are not known.',
+    },
+  ],
+  truncated: [],
+};
+
 /**
  * Examples of answers that no worker of `npm run examples` gives: it has no Kafka, no second operator, no label events for a dataset or for
  * feedback and no traffic for a rollout, and its models declare no training. Tests that have these compare them with an answer.
@@ -162,6 +216,7 @@ export const WRITTEN_EXAMPLES: AnswerExamples = {
   seekKafkaPartition: { 202: { topic: 'events', partition: 0, offset: 0 } },
   approvePhase: { 200: APPROVED },
   getGates: { 200: GATES },
+  getImpact: { 200: IMPACT },
   approveRollout: { 200: { name: '{model}', version: '408a414df591', stage: 'champion' } },
   getFeedback: { 200: FEEDBACK },
   getSkew: { 200: SKEW },

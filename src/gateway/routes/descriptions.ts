@@ -1,11 +1,10 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import type { Deprecation } from '../../define/version.ts';
 import { deprecatedUsers } from '../../operations/deprecations.ts';
 import type { CounterReport } from '../../platform/counters.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { completeRegistry, documentOf } from '../contract/document.ts';
 import { InventoryItem, inventoryOf } from '../contract/inventory.ts';
-import { nameOfModel, nameOfWrites } from '../deprecation.ts';
+import { deprecatedVersions } from '../deprecated-versions.ts';
 import { json, keySecurity, problem } from '../openapi.ts';
 
 export interface InventoryPorts {
@@ -51,11 +50,11 @@ export function registerDescriptions(
     inventory ??= { operations: inventoryOf(operations) };
     return c.json(inventory);
   });
-  const versions = deprecatedVersions(gateway);
+  const versions = deprecatedVersions(gateway.catalog);
   app.get('/v1/admin/deprecations', async (c) => {
     const users = deprecatedUsers(await inventoryPorts(c).counters());
     const answer: z.input<typeof Deprecations> = {
-      versions: versions.map((one) => ({ ...one, users: users.get(one.version) ?? [] })),
+      versions: versions.map(({ of: _, ...one }) => ({ ...one, users: users.get(one.version) ?? [] })),
     };
     return c.json(answer, 200, { 'cache-control': 'no-store' });
   });
@@ -94,27 +93,4 @@ function describe({ openAPIRegistry: registry }: OpenAPIHono<AppEnv>): void {
       503: problem('The counters do not answer.'),
     },
   });
-}
-
-/** What the catalog declares as deprecated: versions of views and of event types, writes of entities, and models. */
-function deprecatedVersions({ catalog: { views, eventTypes, entities, models } }: Gateway) {
-  const ofViews = views.flatMap(({ name, replaced }) =>
-    replaced === undefined ? [] : [declared(name, replaced, replaced.by)],
-  );
-  const ofEvents = [...eventTypes.values()].flatMap(({ type, currentType, deprecated }) =>
-    deprecated === undefined ? [] : [declared(type, deprecated, currentType)],
-  );
-  const ofWrites = entities.flatMap((entity) => {
-    const end = entity.write?.deprecated;
-    return end === undefined ? [] : [declared(nameOfWrites(entity), end, end.by)];
-  });
-  const ofModels = models.flatMap((model) => {
-    const end = model.deprecated;
-    return end === undefined ? [] : [declared(nameOfModel(model), end, end.by && nameOfModel(end.by))];
-  });
-  return [...ofViews, ...ofEvents, ...ofWrites, ...ofModels];
-}
-
-function declared(version: string, { since, sunset }: Deprecation, by: string | undefined) {
-  return { version, since, sunset: sunset ?? null, by: by ?? null };
 }

@@ -72,6 +72,8 @@ const PHASES: Readonly<Record<string, Owed>> = {
 const APPROVAL = 'POST /v1/admin/phases/{phase}/approve';
 /** A source that hangs leaves its gates unknown. */
 const GATES: Readonly<Record<string, Owed>> = { 'GET /v1/gates': [[200], 2_000] };
+/** Principals that cannot be read are left out. */
+const IMPACT: Readonly<Record<string, Owed>> = { 'GET /v1/impact': [[200], 3_000] };
 /** What hangs is a line of the answer. The checks of the database follow each other. */
 const DIAGNOSIS: Readonly<Record<string, Owed>> = { 'GET /v1/admin/diagnosis': [[200], 2_000] };
 
@@ -100,7 +102,7 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
   },
   'cache-stats': {
     ...each(REPORT, 'GET /metrics', 'GET /v1/admin/cache/stats', 'GET /v1/admin/deprecations'),
-    ...{ ...DEPENDENCIES, ...GATES },
+    ...{ ...DEPENDENCIES, ...GATES, ...IMPACT },
     ...each(REPORT, 'GET /v1/admin/series', 'GET /v1/admin/series/live'),
   },
   'quality-window': { ...GATES, ...each(REPORT, 'GET /metrics', 'GET /v1/quality') },
@@ -149,7 +151,7 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
     'GET /metrics': [[200], 3_000],
   },
   database: {
-    ...{ ...INSPECTION, ...DIAGNOSIS, ...DEPENDENCIES, ...PHASES, ...GATES },
+    ...{ ...INSPECTION, ...DIAGNOSIS, ...DEPENDENCIES, ...PHASES, ...GATES, ...IMPACT },
     ...each(STATEMENT, ...WRITES, PIPELINE, RELEASE),
     ...each(STATEMENT, 'GET /v1/events/{source}/{id}', 'GET /v1/lineage/events'),
     ...each(STATEMENT, 'GET /v1/lineage/event/{source}/{id}'),

@@ -8,7 +8,7 @@ import type { Command } from 'commander';
 import { afterAll, describe, expect, it } from 'vitest';
 import { candidatesOf, completionScript } from '../../../scripts/cli/completion.ts';
 import { dependenciesOf, skewCheck, versionCheck } from '../../../scripts/cli/doctor.ts';
-import { EXIT, NotReachable, NotThereYet, outcomeOf } from '../../../scripts/cli/exit-codes.ts';
+import { EXIT, NotReachable, outcomeOf } from '../../../scripts/cli/exit-codes.ts';
 import { createProgram } from '../../../scripts/cli/program.ts';
 import { UsageError } from '../../../scripts/command-line/options.ts';
 import {
@@ -29,7 +29,6 @@ const problem = (status: number, code: 'unauthorized' | 'not_found' | 'database_
 describe('the exit code', () => {
   it.each([
     [new UsageError('u'), EXIT.usage],
-    [new NotThereYet('n'), EXIT.notThereYet],
     [new NotReachable('n'), EXIT.notReachable],
     [new DeadlineError('d', 't'), EXIT.notReachable],
     [new UnexpectedAnswerError('x', 200, 't'), EXIT.notReachable],

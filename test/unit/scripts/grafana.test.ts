@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { burning, dashboardFiles, PANELS } from '../../../scripts/monitoring/dashboards.ts';
+import { dashboardFiles } from '../../../scripts/monitoring/dashboards.ts';
 import { DEFAULT_OBJECTIVES } from '../../../src/define/objectives.ts';
 import { PROBE_SAMPLES } from '../../../src/operations/consistency.ts';
 import { CACHE_ANSWERS, CACHE_FILLS } from '../../../src/operations/hit-ratio.ts';
 import { metricsOf } from '../../../src/operations/metrics.ts';
 import { LIMITED, LINEAGE_LOST, MODEL_RUNS, SERVED_LOGGED } from '../../../src/operations/observation.ts';
+import { burning, PANELS } from '../../../src/operations/panels.ts';
 import { QUALITY_CHECKS } from '../../../src/operations/quality/metrics.ts';
 import { REQUEST_DURATIONS, REQUESTS } from '../../../src/operations/requests.ts';
 import { DROPPED } from '../../../src/platform/counters.ts';

@@ -36,4 +36,8 @@ export const MIGRATIONS: readonly Migration[] = [
       primary key (dataset, from_hash)
     ) without rowid`);
   },
+  (sql) => {
+    // When it was asked for last, after it was there; retention counts from then.
+    sql.exec('alter table datasets add column used_ms integer');
+  },
 ];

@@ -57,7 +57,10 @@ export class Datasets extends DurableObject {
     const id = datasetId(checked);
     const known = this.#store.report(id);
     if (known?.state === 'deleting') return null;
-    if (known !== undefined && known.state !== 'failed') return known;
+    if (known !== undefined && known.state !== 'failed') {
+      this.#store.use(id, systemNow());
+      return known;
+    }
     if (known !== undefined) this.#store.remove(id);
     if (this.#store.count() >= DATASETS_MAX) return null;
     this.#store.begin(id, checked, JSON.parse(quality), systemNow());
@@ -81,6 +84,18 @@ export class Datasets extends DurableObject {
     const isThere = this.#store.beginDeleting(Id.parse(id));
     if (isThere) await this.ctx.storage.setAlarm(systemNow());
     return isThere;
+  }
+
+  /** The datasets that are over and that nobody has asked for since a moment; the oldest first. */
+  async unused(beforeMs: number): Promise<DatasetReport[]> {
+    return this.#store.unused(beforeMs, DATASETS_MAX);
+  }
+
+  /** Deletes a dataset for good, unless somebody has asked for it since the moment. @returns false if somebody has. */
+  async expire(id: string, beforeMs: number): Promise<boolean> {
+    const isExpired = this.#store.expire(Id.parse(id), beforeMs);
+    if (isExpired) await this.ctx.storage.setAlarm(systemNow());
+    return isExpired;
   }
 
   override async alarm(): Promise<void> {

@@ -20,6 +20,8 @@ const Row = z.object({
 });
 type Row = z.output<typeof Row>;
 const COLUMNS = 'id, spec, state, counted, bounds, quality, failure, begun_ms, ended_ms';
+/** What retention may delete, with the moment twice. */
+const UNUSED = "state in ('ready', 'failed') and ended_ms < ? and coalesce(used_ms, 0) < ?";
 const Failed = z.object({ code: z.string(), detail: z.string() });
 const PartRow = z.object({ from_hash: z.number(), to_hash: z.number(), files: z.string().nullable() });
 const Files = z.array(DatasetFile);
@@ -81,6 +83,28 @@ export class DatasetsStore {
       quality: JSON.parse(found.quality) as unknown,
     };
     return { id, job };
+  }
+
+  /** Notes that a dataset that is there was asked for. */
+  use(id: string, nowMs: number): void {
+    this.#sql.exec('update datasets set used_ms = ? where id = ?', nowMs, id);
+  }
+
+  /** The datasets that are over, and were made and asked for before a moment; the oldest first. */
+  unused(beforeMs: number, limit: number): DatasetReport[] {
+    const found = this.#sql.exec(
+      `select ${COLUMNS} from datasets where ${UNUSED} order by ended_ms, id limit ?`,
+      ...[beforeMs, beforeMs, limit],
+    );
+    return [...found].map((row) => this.#reportOf(Row.parse(row)));
+  }
+
+  /** Begins to delete a dataset if nobody has used it meanwhile. @returns false if somebody has, or it is made again. */
+  expire(id: string, beforeMs: number): boolean {
+    const row = this.#row(id);
+    if (row === undefined || row.state === 'deleting') return true;
+    const found = this.#sql.exec(`select 1 from datasets where id = ? and ${UNUSED}`, id, beforeMs, beforeMs);
+    return [...found].length > 0 && this.beginDeleting(id);
   }
 
   /** @returns false if there is no such dataset. */

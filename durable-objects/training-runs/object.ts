@@ -23,6 +23,8 @@ const FAILURES_MAX = 25;
 const LOST_AFTER_MS = 60_000;
 /** Runs that are kept with their datasets, so that a list has a bound. */
 export const RUNS_MAX = 200;
+/** Runs whose files one call of retention deletes. */
+const EXPIRED_MAX = 10;
 /** Events that were stored later may still be joined by earlier ones, so a snapshot is as of this long ago. */
 const SETTLED_MS = 60_000;
 
@@ -64,6 +66,8 @@ type NotBegun = 'active' | 'debounced';
 export class TrainingRuns extends DurableObject {
   readonly #store: TrainingRunsStore;
   readonly #ports: TrainingRunsPorts;
+  /** The runs whose files are being deleted: none of them is resumed meanwhile. */
+  readonly #expiring = new Set<string>();
 
   constructor(ctx: DurableObjectState, env: Cloudflare.Env, ports: TrainingRunsPorts) {
     super(ctx, env);
@@ -130,12 +134,51 @@ export class TrainingRuns extends DurableObject {
   async resume(id: string): Promise<Begun> {
     const run = this.#store.read(Id.parse(id));
     if (run === undefined) return { run: null, why: 'unknown' };
-    const isOver = run.state === 'failed' || run.state === 'cancelled';
+    const isOver = (run.state === 'failed' || run.state === 'cancelled') && !this.#expiring.has(id);
     if (!isOver || this.#store.active(run.model) !== undefined) return { run: null, why: 'active' };
     const resumed = { ...inStage(run, run.stage), lineage: newId(), endedMs: null, failure: null };
     this.#store.save(resumed);
     await this.ctx.storage.setAlarm(systemNow());
     return { run: resumed, why: null };
+  }
+
+  /**
+   * Deletes what is kept of runs that ended before a moment without a version. Such a run begins anew if it is resumed.
+   *
+   * @returns the moments at which these ended, at most ten: a call of R2 each.
+   */
+  async expire(beforeMs: number): Promise<number[]> {
+    const isOld = (run: TrainingRun) =>
+      isEnded(run) && run.isKept && run.endedMs !== null && run.endedMs < beforeMs;
+    const old = this.#store.list(undefined, RUNS_MAX).filter(isOld).slice(-EXPIRED_MAX);
+    const gone: number[] = [];
+    for (const { id } of old) {
+      this.#expiring.add(id);
+      try {
+        await this.#ports.removed().kept(id);
+        const run = this.#store.read(id);
+        if (run === undefined || !isOld(run)) continue;
+        const stage = run.stage === 'queued' ? run.stage : 'dataset';
+        this.#store.save({ ...run, stage, isKept: false });
+        gone.push(run.endedMs ?? beforeMs);
+      } finally {
+        this.#expiring.delete(id);
+      }
+    }
+    return gone;
+  }
+
+  /** Which of some datasets a run still needs: one that is under way, or one that can be resumed from what is kept. */
+  async needed(datasets: readonly string[]): Promise<string[]> {
+    const needs = (run: TrainingRun) =>
+      !isEnded(run) || (run.isKept && (run.state === 'failed' || run.state === 'cancelled'));
+    const used = new Set(
+      this.#store
+        .list(undefined, RUNS_MAX)
+        .filter(needs)
+        .map(({ dataset }) => dataset?.id),
+    );
+    return datasets.filter((id) => used.has(id));
   }
 
   /** Begins the runs that are due by the number of new events or by the time. @returns how many have begun. */

@@ -9,6 +9,7 @@ import { countPending } from '../storage/postgres/outbox.ts';
 import { countByReason } from '../storage/postgres/quarantine.ts';
 import { readPruned } from '../storage/postgres/retention.ts';
 import type { BoundIsolate } from './isolate.ts';
+import { prepareUpload } from './models.ts';
 import { featureShard } from './objects.ts';
 import { sweepInSteps } from './sweeping.ts';
 
@@ -26,6 +27,7 @@ export async function askShards<T>(ask: () => Promise<T>): Promise<T> {
 export function adminPorts({ env, db, isolate }: BoundIsolate): GatewayPorts['admin'] {
   return {
     uploadArtifact: async (sha256, upload) => {
+      await prepareUpload(db, [sha256]);
       try {
         return await uploadToR2(env.MODELS, artifactKey(sha256), sha256, upload);
       } catch (cause) {

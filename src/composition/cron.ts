@@ -5,6 +5,7 @@ import { pruneOld } from '../storage/postgres/retention.ts';
 import { tendFeedback } from './feedback.ts';
 import type { BoundIsolate } from './isolate.ts';
 import { startKafkaSources } from './kafka.ts';
+import { tendLifecycle } from './lifecycle.ts';
 import { sweepRuns } from './lineage.ts';
 import { replaceLostChampions } from './lost-champions.ts';
 import { exportMetrics } from './metrics-export.ts';
@@ -31,6 +32,7 @@ export async function runCron(bound: BoundIsolate, scope: RequestScope): Promise
   behind('alerts', alerts(env).wake());
   behind('rollout', wakeRollouts(bound));
   behind('feedback', tendFeedback(bound));
+  behind('lifecycle', tendLifecycle(bound));
   behind('metrics-export', exportMetrics(bound));
   behind(
     'skew',

@@ -12,6 +12,7 @@ import { newId } from '../platform/ids.ts';
 import { log } from '../platform/logger.ts';
 import { connect, guarded } from '../storage/postgres/connect.ts';
 import { readHistory } from '../storage/postgres/history.ts';
+import { notePruned } from '../storage/postgres/retention.ts';
 import { newestSeq } from '../storage/postgres/training-history.ts';
 import { r2ServedLog, servedBefore } from '../storage/served-files.ts';
 import { databaseTarget, feedbackTimes } from './config.ts';
@@ -21,7 +22,7 @@ import { feedback, rollouts } from './objects.ts';
 import { skewChecks } from './skew.ts';
 
 /** How long the log is kept if the catalog does not say, in days. It may name persons, so it always has an end. */
-const KEEP_DAYS = 90;
+export const SERVED_KEEP_DAYS = 90;
 const DAY_MS = 86_400_000;
 const HOUR_MINUTES = 60;
 /** Lists of files that one pruning deletes, of a thousand each. */
@@ -92,15 +93,17 @@ export function feedbackRoutePorts(
 }
 
 /** The work of each minute: the join goes on, and once an hour old files of the log are deleted. */
-export async function tendFeedback({ env, isolate: { catalog } }: BoundIsolate): Promise<void> {
+export async function tendFeedback({ db, env, isolate: { catalog } }: BoundIsolate): Promise<void> {
   const now = systemNow();
   if (catalog.models.some((model) => model.feedback !== undefined)) await feedback(env).wake();
   if (Math.floor(now / MINUTE_MS) % HOUR_MINUTES !== 0) return;
-  const days = catalog.retention.served ?? KEEP_DAYS;
+  const days = catalog.retention.served ?? SERVED_KEEP_DAYS;
   const { removeBefore } = r2ServedLog(env.MODELS);
   for (let page = 0; page < PAGES_OF_PRUNING; page += 1) {
-    const files = await removeBefore(now - days * DAY_MS);
+    const beforeMs = now - days * DAY_MS;
+    const files = await removeBefore(beforeMs);
     if (files === 0) return;
+    await notePruned(db, 'served', files, new Date(beforeMs).toISOString());
     log('info', 'Retention deleted old files of served predictions.', {
       'event.action': 'retention',
       'millrace.count': files,

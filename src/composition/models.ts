@@ -3,6 +3,7 @@ import { previousVersion } from '../inference/alias-history.ts';
 import { modelTag } from '../inference/names.ts';
 import { check } from '../inference/registry.ts';
 import { sleep, systemNow } from '../platform/clock.ts';
+import { Failure } from '../platform/failure.ts';
 import { guarded } from '../storage/postgres/connect.ts';
 import {
   changeAlias,
@@ -10,10 +11,12 @@ import {
   listAliases,
   listVersions,
   readAliasHistory,
+  REMOVAL_RETRY_S,
   readVersion,
   registerVersion,
   retireVersion,
 } from '../storage/postgres/model-versions.ts';
+import { releaseArtifacts } from '../storage/postgres/removals.ts';
 import { keepChampionCopy } from './champion-copy.ts';
 import type { BoundIsolate } from './isolate.ts';
 import { wakeRollout } from './rollouts.ts';
@@ -29,7 +32,13 @@ export function modelRegistryPorts(
 ): ModelRegistryPorts {
   const { db, env, registry } = bound;
   return {
-    check: (definition, bundle) => check(definition, bundle, { ...registry, measuring }),
+    check: async (definition, bundle) => {
+      await prepareUpload(db, [
+        ...(bundle.model === undefined ? [] : [bundle.manifest.model.sha256]),
+        ...(bundle.candidates === undefined ? [] : [bundle.manifest.candidates?.sha256 ?? '']),
+      ]);
+      return await check(definition, bundle, { ...registry, measuring });
+    },
     register: (version, principal) => guarded(() => registerVersion(db, version, principal)),
     point: async (target, principal, registered) => {
       const { model, alias } = target;
@@ -60,6 +69,17 @@ export function modelRegistryPorts(
     history: (model, limit) => guarded(() => listAliasChanges(db, model, limit)),
     aliases: () => guarded(() => listAliases(db)),
   };
+}
+
+/**
+ * Has to come before bytes of artifacts are stored: retention may be deleting the same artifacts.
+ *
+ * @throws Failure `model_unavailable` while it is, `database_unavailable`
+ */
+export async function prepareUpload(db: BoundIsolate['db'], ids: readonly string[]): Promise<void> {
+  if (ids.length === 0 || (await guarded(() => releaseArtifacts(db, ids)))) return;
+  const detail = 'Retention is deleting an artifact with this content. Send the request again.';
+  throw new Failure('model_unavailable', detail, { retryAfterS: REMOVAL_RETRY_S });
 }
 
 /** The database did not change the alias. */

@@ -138,7 +138,7 @@ export function datasets(env: Pick<Env, 'DATASETS'> & DatabasePlace) {
 /** The object that trains models. */
 export function trainingRuns(env: Pick<Env, 'TRAINING_RUNS'> & DatabasePlace) {
   return besideDatabase('training-runs', env, [env.TRAINING_RUNS, 'main'], {
-    ...{ default: REPORT_MS, begin: WRITE_MS, check: LONG_MS },
+    ...{ default: REPORT_MS, begin: WRITE_MS, check: LONG_MS, expire: LONG_MS },
   });
 }
 

@@ -10,6 +10,7 @@ import type { LineageContext } from '../operations/lineage/context.ts';
 import { datasetsOf } from '../operations/lineage/datasets.ts';
 import { walk } from '../operations/lineage/graph.ts';
 import { neighboursOf } from '../operations/lineage/neighbours.ts';
+import { withRemovals } from '../operations/lineage/removed.ts';
 import { findRoot } from '../operations/lineage/root.ts';
 import { runEventOf } from '../operations/lineage/run-events.ts';
 import { reportTraining } from '../operations/lineage/training.ts';
@@ -35,6 +36,7 @@ import {
   readQuarantined,
   statesOfQuarantined,
 } from '../storage/postgres/quarantine.ts';
+import { readRemoved } from '../storage/postgres/removals.ts';
 import { readReplay, startReplay } from '../storage/postgres/replays.ts';
 import { adminPorts, askShards } from './admin.ts';
 import { alertRoutePorts } from './alerts.ts';
@@ -222,7 +224,9 @@ export class RequestPorts implements GatewayPorts {
         const context = { db, catalog, datasets, limit, now: systemNow(), champion };
         return guarded(async () => {
           const node = await findRoot(root, context);
-          return node === undefined ? undefined : await walk(node, directions, depth, neighboursOf(context));
+          if (node === undefined) return undefined;
+          const walked = await walk(node, directions, depth, neighboursOf(context));
+          return await withRemovals(walked, (datasets, versions) => readRemoved(db, datasets, versions));
         });
       },
     };

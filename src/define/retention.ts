@@ -21,4 +21,16 @@ export interface RetentionPolicy {
    * change of each row is kept, so the features stay as they are. Features as of an earlier moment are not known any more.
    */
   readonly rowChanges?: number;
+  /**
+   * For datasets that are ready or have failed, counted from their end or their last use. One is kept for as long as a
+   * version of a model that has its bytes names it, or a training run may go on with it.
+   */
+  readonly datasets?: number;
+  /** For what is kept in R2 of a training run that has ended without a version. A run that is resumed then begins anew. */
+  readonly training?: number;
+  /**
+   * For the bytes of versions of models that were withdrawn, and for uploads that no version names. A version that has
+   * answered is kept for as long as the log of served predictions, too. The registry keeps what it knows of each version.
+   */
+  readonly models?: number;
 }

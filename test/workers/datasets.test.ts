@@ -98,3 +98,32 @@ it('ends a download whose next piece R2 does not send, and no slow reader', asyn
   expect((await reader?.read())?.value?.length).toBe(4);
   await expect(reader?.read()).rejects.toThrow('The peer "artifacts" did not answer within 50 ms.');
 });
+
+it('is given to retention once it is old and nobody uses it, and not if somebody asks for it in between', async () => {
+  const DAY_MS = 86_400_000;
+  const old = { ...spec, recipe: 'retention' };
+  const id = datasetId(old);
+  const unknown = datasetId({ ...spec, recipe: 'never made' });
+  await runInDurableObject(env.DATASETS.getByName('retention'), async (object, state) => {
+    const store = new DatasetsStore(state.storage);
+    store.begin(id, old, null, NOW);
+    // It is being made.
+    expect(await object.unused(NOW + 99 * DAY_MS)).toEqual([]);
+    expect(await object.expire(id, NOW + 99 * DAY_MS)).toBe(false);
+    store.fail(id, { code: 'dataset_empty', detail: '' }, NOW);
+    expect(await object.unused(NOW)).toEqual([]);
+    expect(await object.unused(NOW + 1)).toMatchObject([{ id, state: 'failed' }]);
+    state.storage.sql.exec("update datasets set state = 'ready' where id = ?", id);
+    expect(await object.unused(NOW + 1)).toMatchObject([{ id, state: 'ready' }]);
+    // A run that is resumed asks for the same dataset.
+    expect(await object.begin(old, 'null')).toMatchObject({ id, state: 'ready' });
+    expect([await object.unused(NOW + 1), await object.expire(id, NOW + 1)]).toEqual([[], false]);
+    const later = Date.now() + DAY_MS;
+    expect(await object.expire(id, later)).toBe(true);
+    expect(store.report(id)?.state).toBe('deleting');
+    // A step that was interrupted asks again.
+    expect([await object.expire(id, later), await object.expire(unknown, later)]).toEqual([true, true]);
+    store.remove(id);
+    await state.storage.deleteAlarm();
+  });
+});

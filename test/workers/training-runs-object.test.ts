@@ -9,6 +9,8 @@ import { ranker } from '../support/catalog/models.ts';
 class Runner {
   readonly told: TrainingRun[] = [];
   readonly removed: string[] = [];
+  /** Deletes what is kept of a run. */
+  kept: (run: string) => Promise<void> = async () => undefined;
   newestSeq: () => Promise<number> = async () => 7;
   fails = false;
   /** What a step makes of a run. */
@@ -34,7 +36,7 @@ async function training(
       newestSeq: () => runner.newestSeq(),
       removed: () => ({
         dataset: async (id) => void runner.removed.push(id),
-        kept: async () => undefined,
+        kept: (id) => runner.kept(id),
       }),
     });
     await use(object);
@@ -103,6 +105,59 @@ describe('a training run that is cancelled', () => {
       await object.cancel(id, 'key:a');
       await expect.poll(() => runner.told).toHaveLength(1);
       expect((await object.read(id))?.state).toBe('cancelled');
+    });
+  });
+});
+
+describe('what is kept of a training run that has ended', () => {
+  it('is deleted once it is old, and the run begins with its dataset if it is resumed', async () => {
+    const runner = new Runner();
+    const deleted: string[] = [];
+    runner.stepped = (run) => ({
+      ...inStage(run, 'evaluation'),
+      isKept: true,
+      dataset: { id: 'd', digest: 'e' },
+    });
+    await training('retention', runner, async (object) => {
+      const { run } = await object.begin('ranker', 'hand', 'key:a');
+      const id = run?.id ?? '';
+      await object.alarm();
+      const later = Date.now() + 1_000_000;
+      // It is under way, and needs its dataset.
+      expect([await object.expire(later), await object.needed(['c', 'd'])]).toEqual([[], ['d']]);
+      await object.cancel(id, 'key:a');
+      expect(await object.needed(['c', 'd'])).toEqual(['d']);
+      expect(await object.expire(0)).toEqual([]);
+      let resumed: unknown;
+      runner.kept = async (of) => {
+        deleted.push(of);
+        // Somebody resumes it while its files are being deleted.
+        resumed = await object.resume(id);
+      };
+      expect(await object.expire(later)).toEqual([(await object.read(id))?.endedMs]);
+      expect([deleted, resumed]).toEqual([[id], { run: null, why: 'active' }]);
+      expect(await object.read(id)).toMatchObject({ state: 'cancelled', stage: 'dataset', isKept: false });
+      expect([await object.expire(later), await object.needed(['d'])]).toEqual([[], []]);
+      expect((await object.resume(id)).run).toMatchObject({ state: 'dataset', dataset: { id: 'd' } });
+      await object.cancel(id, 'key:a');
+    });
+  });
+
+  it('is there still if R2 does not answer, and is deleted by a later call', async () => {
+    const runner = new Runner();
+    runner.stepped = (run) => ({ ...inStage(run, 'training'), isKept: true });
+    await training('retention-fails', runner, async (object) => {
+      const { run } = await object.begin('ranker', 'hand', 'key:a');
+      const id = run?.id ?? '';
+      await object.alarm();
+      await object.cancel(id, 'key:a');
+      runner.kept = async () => {
+        throw new Error('R2 does not answer.');
+      };
+      await expect(object.expire(Date.now() + 1_000_000)).rejects.toThrow('R2 does not answer.');
+      expect(await object.read(id)).toMatchObject({ isKept: true });
+      runner.kept = async () => undefined;
+      expect(await object.expire(Date.now() + 1_000_000)).toHaveLength(1);
     });
   });
 });

@@ -39,6 +39,9 @@ const VersionShown = z
     registeredAt: z.string(),
     registeredBy: z.string(),
     retiredAt: z.string().nullable(),
+    bytesRemovedAt: z.string().optional().openapi({
+      description: 'when retention deleted the artifacts of the withdrawn version; absent while they are kept',
+    }),
     measured: Measured,
     metrics: z.record(z.string(), z.unknown()),
     trainedFrom: z.record(z.string(), z.unknown()),
@@ -181,10 +184,11 @@ function manifestOf({ manifest }: RegisteredVersion): Manifest {
 }
 
 function versionShown(found: RegisteredVersion): z.output<typeof VersionShown> {
-  const { version, registeredAt, registeredBy, retiredAt, measured } = found;
+  const { version, registeredAt, registeredBy, retiredAt, bytesRemovedAt, measured } = found;
   const { metrics, trainedFrom, model, segments = null } = manifestOf(found);
   return {
     ...{ version, registeredAt, registeredBy, retiredAt },
+    ...(bytesRemovedAt === null ? {} : { bytesRemovedAt }),
     measured: Measured.parse(measured),
     ...{ metrics, trainedFrom, bytes: model.bytes, sha256: model.sha256, segments },
   };

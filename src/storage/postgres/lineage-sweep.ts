@@ -3,6 +3,7 @@ import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
 import type { RunTally } from './lineage-runs.ts';
 import { REPORTED_COUNTS, REPORTED_FIRST_SEQ, REPORTED_LAST_SEQ } from './lineage-tallies.ts';
+import { notedGone } from './retention.ts';
 import * as millrace from './schema.ts';
 
 /** How long runs and predictions are kept, in days: long enough to examine last month. */
@@ -173,7 +174,8 @@ function pruneRuns(now: string): SQL {
           ended_at < ${now}::timestamptz - make_interval(days => ${TRAINING_KEEP_DAYS})
           and not exists (select from named where named.model = run.subject and named.version = run.version)))
       order by ended_at limit ${PRUNED_MAX}
-    ), gone as (delete from ${millrace.lineageRuns} where id in (select id from old) returning id)
+    ), gone as (delete from ${millrace.lineageRuns} where id in (select id from old) returning ended_at as at),
+    ${notedGone('lineage:runs')}
     select count(*) as runs from gone`;
 }
 
@@ -183,6 +185,7 @@ function prunePredictions(now: string): SQL {
       select id from ${millrace.lineagePredictions}
       where at < ${now}::timestamptz - make_interval(days => ${LINEAGE_KEEP_DAYS})
       order by at limit ${PRUNED_MAX}
-    ), gone as (delete from ${millrace.lineagePredictions} where id in (select id from old) returning id)
+    ), gone as (delete from ${millrace.lineagePredictions} where id in (select id from old) returning at),
+    ${notedGone('lineage:predictions')}
     select count(*) as runs from gone`;
 }

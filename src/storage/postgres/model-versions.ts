@@ -1,10 +1,14 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
+import { Failure } from '../../platform/failure.ts';
 import { type AuditEntry, auditStatement } from './audit.ts';
 import { registryRun } from './lineage-registry.ts';
+import { isWithoutBytes, removedAt, SHARE_ARTIFACTS } from './removals.ts';
 import * as millrace from './schema.ts';
 
+/** When a version whose artifact is being removed may be registered again, in seconds. */
+export const REMOVAL_RETRY_S = 60;
 /** How far back a rollback looks. */
 const HISTORY_MAX = 1_000;
 
@@ -28,6 +32,8 @@ const Version = z.object({
   registeredAt: z.string(),
   registeredBy: z.string(),
   retiredAt: z.string().nullable(),
+  /** When retention removed an artifact of the version; null while it has all of them. */
+  bytesRemovedAt: z.string().nullable(),
 });
 /** A registered version. `manifest` is JSON text. */
 export type RegisteredVersion = z.output<typeof Version>;
@@ -71,7 +77,8 @@ const rfc3339 = (column: string): SQL =>
 const ALIAS_COLUMNS = sql`alias, revision, version, reason, ${rfc3339('changed_at')} as "changedAt", changed_by as "changedBy"`;
 const VERSION_COLUMNS = sql`
   model, version, manifest, card, measured, ${rfc3339('registered_at')} as "registeredAt", registered_by as "registeredBy",
-  ${rfc3339('retired_at')} as "retiredAt"`;
+  ${rfc3339('retired_at')} as "retiredAt",
+  to_char(${removedAt(sql`manifest`)} at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "bytesRemovedAt"`;
 
 /**
  * Changes of one model happen one after the other: a change that waits here sees what the one before it has written,
@@ -94,20 +101,33 @@ export async function registerVersion(
     after: sql`to_jsonb(registered)`,
     from: sql`registered`,
   });
-  const { rows } = await db.execute(sql`
-    with registered as (${insertVersion(registered, principal)}), audited as (${audited}), ${registryRun({
-      ...{ model, action: 'register', version: sql`registered.version`, from: sql`registered` },
-      facts: sql`jsonb_build_object('by', ${principal}::text)`,
-    })}
-    select version from registered`);
-  return rows.length > 0;
+  const [, { rows }] = await db.batch([
+    db.execute(SHARE_ARTIFACTS),
+    db.execute(sql`
+      with registered as (${insertVersion(registered, principal)}), audited as (${audited}), ${registryRun({
+        ...{ model, action: 'register', version: sql`registered.version`, from: sql`registered` },
+        facts: sql`jsonb_build_object('by', ${principal}::text)`,
+      })}
+      select exists (select from registered) as "isNew", ${isWithoutBytes(sql`${registered.manifest}`)} as "isRemoved"`),
+  ]);
+  return wasInserted(rows);
 }
 
+/** The statement that registers a version, unless retention removes an artifact of it. `SHARE_ARTIFACTS` comes before it. */
 function insertVersion({ model, version, manifest, card, measured }: NewVersion, by: string): SQL {
   return sql`
     insert into ${millrace.modelVersions} (model, version, manifest, card, measured, registered_by)
-    values (${model}, ${version}, ${manifest}, ${card}, ${JSON.stringify(measured)}::jsonb, ${by})
+    select ${model}, ${version}, ${manifest}, ${card}, ${JSON.stringify(measured)}::jsonb, ${by}
+    where not ${isWithoutBytes(sql`${manifest}`)}
     on conflict do nothing returning model, version, measured`;
+}
+
+/** @throws Failure `model_unavailable` if retention has removed an artifact since the version was checked. */
+function wasInserted(rows: readonly unknown[]): boolean {
+  const { isNew, isRemoved } = z.object({ isNew: z.boolean(), isRemoved: z.boolean() }).parse(rows[0]);
+  if (!isRemoved) return isNew;
+  const detail = 'Retention has removed an artifact of the version meanwhile. Upload it, and register it again.';
+  throw new Failure('model_unavailable', detail, { retryAfterS: REMOVAL_RETRY_S });
 }
 
 /**
@@ -127,7 +147,15 @@ export async function changeAlias(
   const results =
     registered === undefined
       ? await db.batch([lock, change])
-      : await db.batch([lock, db.execute(insertVersion(registered, changing.principal)), change]);
+      : await db.batch([
+          lock,
+          db.execute(SHARE_ARTIFACTS),
+          db.execute(sql`
+            with registered as (${insertVersion(registered, changing.principal)})
+            select exists (select from registered) as "isNew", ${isWithoutBytes(sql`${registered.manifest}`)} as "isRemoved"`),
+          change,
+        ]);
+  if (registered !== undefined) wasInserted(results.at(-2)?.rows ?? []);
   return changedAlias(results.at(-1)?.rows ?? [], changing.tags);
 }
 

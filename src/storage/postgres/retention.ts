@@ -21,6 +21,11 @@ export interface Pruned {
   readonly until: string;
 }
 
+/** What retention has deleted, with when it last did, RFC 3339; null if that was before Millrace recorded it. */
+export interface Cleaned extends Pruned {
+  readonly cleanedAt: string | null;
+}
+
 /** The target in `pruned` that records deleted events of a type. */
 export function eventsTarget(type: string): string {
   return `events:${type}`;
@@ -72,11 +77,21 @@ export async function pruneOld(
 
 /** The rows deleted so far, by target. */
 export async function readPruned(db: NeonHttpDatabase): Promise<Pruned[]> {
+  return (await readCleaned(db)).map(({ target, rows, until }) => ({ target, rows, until }));
+}
+
+export async function readCleaned(db: NeonHttpDatabase): Promise<Cleaned[]> {
   const { rows } = await db.execute(sql`
-    select target, rows, to_char(until at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as until
+    select target, rows, to_char(until at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as until,
+      to_char(cleaned_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "cleanedAt"
     from ${millrace.pruned} where rows > 0 order by target`);
   return z
-    .array(z.object({ target: z.string(), rows: z.coerce.number().int(), until: z.string() }))
+    .array(
+      z.object({
+        ...{ target: z.string(), rows: z.coerce.number().int(), until: z.string() },
+        cleanedAt: z.string().nullable(),
+      }),
+    )
     .parse(rows);
 }
 
@@ -130,11 +145,27 @@ function pruneQuarantine(target: string, isClosed: boolean, before: SQL): SQL {
 }
 
 function noteGone(target: string): SQL {
-  return sql`, noted as (
-      insert into ${millrace.pruned} (target, rows, until)
-      select ${target}, count(*), max(at) from gone having count(*) > 0
-      on conflict (target) do update
-        set rows = pruned.rows + excluded.rows, until = greatest(pruned.until, excluded.until)
-    )
-    select count(*) as gone from gone`;
+  return sql`, ${notedGone(target)} select count(*) as gone from gone`;
+}
+
+/** Records in `pruned` what the expression `gone` before it has deleted, by the moments `at` of its rows. */
+export function notedGone(target: string): SQL {
+  return sql`noted as (
+      insert into ${millrace.pruned} (target, rows, until, cleaned_at)
+      select ${target}, count(*), max(at), now() from gone having count(*) > 0
+      on conflict (target) do update set rows = pruned.rows + excluded.rows,
+        until = greatest(pruned.until, excluded.until), cleaned_at = excluded.cleaned_at
+    )`;
+}
+
+/** Records in `pruned` what was deleted outside Postgres. @param until the newest moment among it, RFC 3339. */
+export async function notePruned(
+  db: NeonHttpDatabase,
+  target: string,
+  count: number,
+  until: string,
+): Promise<void> {
+  await db.execute(sql`
+    with gone as (select ${until}::timestamptz as at from generate_series(1, ${count}::int)), ${notedGone(target)}
+    select 1`);
 }

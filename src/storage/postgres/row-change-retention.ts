@@ -48,12 +48,14 @@ export function pruneRowChanges(type: string, before: SQL, limit: number): SQL {
     ), gone as (
       delete from ${millrace.events} where seq in (select seq from covered) returning seq
     ), noted as (
-      insert into ${millrace.pruned} (target, rows, until, position)
+      insert into ${millrace.pruned} (target, rows, until, position, cleaned_at)
       select ${target}, (select count(*) from gone),
-        coalesce((select max(until) from covered where seq in (select seq from gone)), 'epoch'), max(seq)
+        coalesce((select max(until) from covered where seq in (select seq from gone)), 'epoch'), max(seq),
+        case when (select count(*) from gone) > 0 then now() end
       from passed having count(*) > 0
       on conflict (target) do update set rows = pruned.rows + excluded.rows,
-        until = greatest(pruned.until, excluded.until), position = greatest(pruned.position, excluded.position)
+        until = greatest(pruned.until, excluded.until), position = greatest(pruned.position, excluded.position),
+        cleaned_at = coalesce(excluded.cleaned_at, pruned.cleaned_at)
     )
     select count(*) as gone from gone`;
 }

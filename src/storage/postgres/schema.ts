@@ -20,6 +20,7 @@ import { schema } from './millrace-schema.ts';
  * `npm run db:generate:millrace`.
  */
 export { erasedEvents, erasureSalt, erasures } from './erasure-tables.ts';
+export { removals, storageWalk } from './lifecycle-tables.ts';
 export { schema } from './millrace-schema.ts';
 export { modelAliases, modelRollouts, modelVersions } from './model-tables.ts';
 
@@ -347,13 +348,18 @@ export const lineagePredictions = schema.table(
  * deleting statement writes the row.
  */
 export const pruned = schema.table('pruned', {
-  /** `events:<type>`, `row-changes:<type>`, `outbox`, `quarantine:closed` or `quarantine:open`. */
+  /**
+   * `events:<type>`, `row-changes:<type>`, `outbox`, `quarantine:closed`, `quarantine:open`, `lineage:runs`,
+   * `lineage:predictions`, or what is not in Postgres: `served`, `datasets`, `training`, `artifacts`, `drift`.
+   */
   target: text('target').primaryKey(),
   rows: bigint('rows', { mode: 'number' }).notNull(),
   /** The newest timestamp among the deleted rows. Everything after it is complete. */
   until: timestamp('until', { withTimezone: true, mode: 'string' }).notNull(),
   /** Of `row-changes:<type>`: the number of the last change that was examined. */
   position: bigint('position', { mode: 'number' }),
+  /** When rows were deleted last; null if that was before Millrace recorded it. */
+  cleanedAt: timestamp('cleaned_at', { withTimezone: true, mode: 'string' }),
 });
 
 /**

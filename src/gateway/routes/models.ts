@@ -40,7 +40,8 @@ const VersionShown = z
     registeredBy: z.string(),
     retiredAt: z.string().nullable(),
     bytesRemovedAt: z.string().optional().openapi({
-      description: 'when retention deleted the artifacts of the withdrawn version; absent while they are kept',
+      description:
+        'when retention deleted the artifacts of the withdrawn version; absent while they are kept',
     }),
     measured: Measured,
     metrics: z.record(z.string(), z.unknown()),

@@ -43,6 +43,11 @@ export interface LifecyclePorts {
     readonly objects: readonly { readonly key: string; readonly bytes: number; readonly writtenMs: number }[];
     readonly hasMore: boolean;
   }>;
+  /**
+   * The artifacts that the copies of the champions' manifests in R2 name. A copy answers while the database does not, and
+   * that of a version which was published before there was a registry always does.
+   */
+  readonly copied: () => Promise<readonly string[]>;
   readonly removeObjects: (keys: readonly string[]) => Promise<void>;
   /** Each claims those that nothing needs, and records them as being removed. @returns their ids. */
   readonly claim: {
@@ -50,11 +55,9 @@ export interface LifecyclePorts {
     readonly drift: (of: readonly Candidate[], now: string) => Promise<readonly string[]>;
     readonly datasets: (of: readonly UnusedDataset[], max: number, now: string) => Promise<readonly string[]>;
   };
-  readonly unfinished: (
-    max: number,
-  ) => Promise<readonly (UnusedDataset & { readonly store: Store })[]>;
+  readonly unfinished: (max: number) => Promise<readonly (UnusedDataset & { readonly store: Store })[]>;
   readonly ended: (store: Store, ids: readonly string[], now: string) => Promise<void>;
-  readonly dropped: (store: Store, id: string) => Promise<void>;
+  readonly dropped: (store: Store, ids: readonly string[]) => Promise<void>;
   readonly forgetRemovals: (now: string) => Promise<void>;
   readonly datasets: {
     readonly unused: (beforeMs: number) => Promise<readonly UnusedDataset[]>;
@@ -118,7 +121,9 @@ async function cleanPage(
   const beforeMs = before(ports, ports.policy.models);
   if (beforeMs === undefined) return;
   const now = new Date(ports.now()).toISOString();
-  const artifacts = agedArtifacts(objects, beforeMs);
+  const aged = agedArtifacts(objects, beforeMs);
+  const copied = new Set(aged.length === 0 ? [] : await ports.copied());
+  const artifacts = aged.filter(({ id }) => !copied.has(id));
   if (artifacts.length > 0)
     await removed(ports, 'artifacts', await ports.claim.artifacts(artifacts, now), now);
   const profiles = agedProfiles(objects, beforeMs);
@@ -150,7 +155,8 @@ async function finish(ports: LifecyclePorts): Promise<void> {
   const free = new Set(await ports.claim.datasets(datasets, datasets.length, now));
   // Without a declared retention nobody knows from when on one counts as used, so only those that are gone are ended.
   await endDatasets(ports, [...free], before(ports, ports.policy.datasets) ?? 0);
-  for (const { id } of datasets) if (!free.has(id)) await ports.dropped('datasets', id);
+  const named = datasets.map(({ id }) => id).filter((id) => !free.has(id));
+  if (named.length > 0) await ports.dropped('datasets', named);
 }
 
 async function expireTraining(ports: LifecyclePorts): Promise<void> {
@@ -178,10 +184,9 @@ async function expireDatasets(ports: LifecyclePorts): Promise<void> {
 }
 
 async function endDatasets(ports: LifecyclePorts, ids: readonly string[], beforeMs: number): Promise<void> {
-  const gone: string[] = [];
-  for (const id of ids)
-    if (await ports.datasets.expire(id, beforeMs)) gone.push(id);
-    else await ports.dropped('datasets', id);
+  const [gone, used]: [string[], string[]] = [[], []];
+  for (const id of ids) ((await ports.datasets.expire(id, beforeMs)) ? gone : used).push(id);
+  if (used.length > 0) await ports.dropped('datasets', used);
   if (gone.length === 0) return;
   await ports.ended('datasets', gone, new Date(ports.now()).toISOString());
   note('datasets', gone.length);

@@ -13,7 +13,6 @@ export type Counts = Readonly<z.output<typeof Counts>>;
 
 /** The first parts of the keys that Millrace writes; all others count as `other`. */
 export const PREFIXES = ['artifacts', 'datasets', 'drift', 'models', 'served', 'training'] as const;
-export type Prefix = (typeof PREFIXES)[number];
 const OTHER = 'other';
 
 /** An object of R2; the moment is in milliseconds since the Unix epoch. */

@@ -126,7 +126,8 @@ function insertVersion({ model, version, manifest, card, measured }: NewVersion,
 function wasInserted(rows: readonly unknown[]): boolean {
   const { isNew, isRemoved } = z.object({ isNew: z.boolean(), isRemoved: z.boolean() }).parse(rows[0]);
   if (!isRemoved) return isNew;
-  const detail = 'Retention has removed an artifact of the version meanwhile. Upload it, and register it again.';
+  const detail =
+    'Retention has removed an artifact of the version meanwhile. Upload it, and register it again.';
   throw new Failure('model_unavailable', detail, { retryAfterS: REMOVAL_RETRY_S });
 }
 

@@ -150,10 +150,7 @@ const Unfinished = z.object({
 type Unfinished = z.output<typeof Unfinished>;
 
 /** What was claimed and may still be there, because a step was interrupted. */
-export async function unfinishedRemovals(
-  db: NeonHttpDatabase,
-  limit: number,
-): Promise<Unfinished[]> {
+export async function unfinishedRemovals(db: NeonHttpDatabase, limit: number): Promise<Unfinished[]> {
   const { rows } = await db.execute(sql`
     select store, id, detail from ${millrace.removals} where removed_at is null order by claimed_at, store, id limit ${limit}`);
   return z.array(Unfinished).parse(rows);
@@ -176,9 +173,14 @@ export async function endRemovals(
 }
 
 /** Gives back what was claimed and turned out to be in use. */
-export async function dropRemoval(db: NeonHttpDatabase, store: RemovalStore, id: string): Promise<void> {
+export async function dropRemovals(
+  db: NeonHttpDatabase,
+  store: RemovalStore,
+  ids: readonly string[],
+): Promise<void> {
   await db.execute(sql`
-    delete from ${millrace.removals} where store = ${store} and id = ${id} and removed_at is null`);
+    delete from ${millrace.removals} where store = ${store} and removed_at is null
+      and id in (select jsonb_array_elements_text(${JSON.stringify(ids)}::jsonb))`);
 }
 
 /** Forgets old removals, at most some thousands. */
@@ -212,7 +214,8 @@ export async function readRemoved(
   datasets: readonly string[],
   versions: readonly string[],
 ): Promise<Removed[]> {
-  const among = (ids: readonly string[]) => sql`(select jsonb_array_elements_text(${JSON.stringify(ids)}::jsonb))`;
+  const among = (ids: readonly string[]) =>
+    sql`(select jsonb_array_elements_text(${JSON.stringify(ids)}::jsonb))`;
   const rfc3339 = (at: SQL) => sql`to_char(${at} at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
   const { rows } = await db.execute(sql`
     select 'dataset' as kind, id, ${rfc3339(sql`coalesce(removed_at, claimed_at)`)} as "removedAt"

@@ -8,7 +8,7 @@ import {
   claimArtifacts,
   claimDatasets,
   claimProfiles,
-  dropRemoval,
+  dropRemovals,
   endRemovals,
   forgetRemovals,
   releaseArtifacts,
@@ -44,13 +44,15 @@ describe('the step of the walk over R2', () => {
   let bucket: Map<string, number>;
   let made: Map<string, 'unused' | 'used' | 'needed' | 'expired'>;
   let runs: number;
+  /** What the copy of a champion's manifest names. */
+  let copied: string[];
   let calls: string[];
   /** The call that fails, and whether that is before or after its effect. */
   let fault: { readonly call: number; readonly isAfter: boolean } | undefined;
 
   beforeEach(async () => {
     nowMs = START;
-    [runs, calls, fault] = [2, [], undefined];
+    [runs, calls, fault, copied] = [2, [], undefined, []];
     bucket = new Map([
       ['artifacts/not-one', 100],
       ...['a', 'b', 'c', 'd'].map((name): [string, number] => [`artifacts/${sha(name)}`, 100]),
@@ -107,6 +109,7 @@ describe('the step of the walk over R2', () => {
           .map((key) => ({ key, bytes: 5, writtenMs: START - (bucket.get(key) ?? 0) * DAY_MS }));
         return { objects, hasMore: keys.length > PAGE };
       }),
+      copied: called('get', async () => [...copied]),
       removeObjects: called('delete', async (keys) => {
         for (const key of keys) bucket.delete(key);
       }),
@@ -117,7 +120,7 @@ describe('the step of the walk over R2', () => {
       },
       unfinished: called('sql', (max) => unfinishedRemovals(db, max)),
       ended: called('sql', (store, ids, now) => endRemovals(db, store, ids, now)),
-      dropped: called('sql', (store, id) => dropRemoval(db, store, id)),
+      dropped: called('sql', (store, ids) => dropRemovals(db, store, ids)),
       forgetRemovals: called('sql', (now) => forgetRemovals(db, now)),
       datasets: {
         unused: called('object', async () =>
@@ -150,6 +153,7 @@ describe('the step of the walk over R2', () => {
     }
   };
   const left = () => [...bucket.keys()].sort();
+  const PROFILE = 'drift/m/0123456789bb.json';
   const KEPT = [
     ...['a', 'b', 'e', 'f'].map((name) => `artifacts/${sha(name)}`),
     ...['artifacts/not-one', 'drift/m/0123456789aa.json', 'models/m/champion.json', 'unknown'],
@@ -195,8 +199,8 @@ describe('the step of the walk over R2', () => {
     expect(await lifecycleStep(ports())).toBe(false);
     const count = (name: string) => calls.filter((call) => call === name).length;
     expect(count('list')).toBeLessThanOrEqual(PAGES_MAX);
-    expect(count('delete')).toBeLessThanOrEqual(2 * PAGES_MAX);
-    expect(count('sql')).toBeLessThanOrEqual(8 + 5 * PAGES_MAX);
+    expect(count('delete')).toBeLessThanOrEqual(2 + 2 * PAGES_MAX);
+    expect(count('sql')).toBeLessThanOrEqual(17 + 5 * PAGES_MAX);
     calls.length = 0;
     nowMs += HOUR_MS;
     expect(await lifecycleStep(ports())).toBe(false);
@@ -230,6 +234,16 @@ describe('the step of the walk over R2', () => {
     await walk();
     const to = { cursor: 'a', counts: {}, isOver: false };
     expect(held && (await advanceWalk(db, held, to, new Date(nowMs).toISOString()))).toBe(false);
+  });
+
+  it('leaves what the copy of a manifest names, which may be of a version from before the registry', async () => {
+    copied = [sha('c'), sha('d')];
+    await walk();
+    expect(left()).toEqual([...KEPT, ...copied.map((id) => `artifacts/${id}`), PROFILE].sort());
+    copied = [];
+    nowMs = START + 25 * HOUR_MS;
+    await walk();
+    expect(left()).toEqual(KEPT);
   });
 
   it('refuses an upload and a version that need what it is about to delete', async () => {

@@ -37,8 +37,10 @@ export function answerRegistryStatements(): CountedReads {
     if (query.includes('pg_advisory_xact_lock')) return [];
     if (query.includes('insert into "millrace"."model_versions"')) {
       [, version, manifest] = params;
-      return [{ model: params[0], version }];
+      return [{ isNew: true, isRemoved: false }];
     }
+    // Retention removes no artifact.
+    if (query.includes('delete from "millrace"."removals"')) return [{ waiting: '0' }];
     if (query.includes('insert into "millrace"."model_aliases"'))
       return [{ outboxId: '1', revision: 1, version }];
     if (query.includes('row_number() over (partition by a.version')) {

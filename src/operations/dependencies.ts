@@ -28,7 +28,13 @@ export interface DependencyStatus {
   readonly name: string;
   readonly state: (typeof DEPENDENCY_STATES)[number];
   /** Calls of all isolates in the last five to six minutes, by outcome. */
-  readonly calls: { readonly ok: number; readonly failed: number; readonly timeout: number };
+  readonly calls: {
+    readonly ok: number;
+    readonly failed: number;
+    readonly timeout: number;
+    /** Calls that were not made, because the breaker of an isolate was open. */
+    readonly refused: number;
+  };
   /** Bounds of the median and of the slowest hundredth, in milliseconds: 10,000 also for anything slower; null without calls. */
   readonly p50Ms: number | null;
   readonly p99Ms: number | null;
@@ -56,7 +62,7 @@ export function dependenciesOf(
       own
         .filter((sample) => sample.name === PEER_CALLS && sample.labels['outcome'] === outcome)
         .reduce((sum, { value }) => sum + value, 0);
-    const calls = { ok: of('ok'), failed: of('failed'), timeout: of('timeout') };
+    const calls = { ok: of('ok'), failed: of('failed'), timeout: of('timeout'), refused: of('refused') };
     const check = checked[name] ?? null;
     return {
       ...{ name, state: stateOf(calls, check), calls },
@@ -70,7 +76,7 @@ export function dependenciesOf(
 /** A check tells more of now than the counts of some minutes. */
 function stateOf(calls: DependencyStatus['calls'], checked: Checked | null): DependencyStatus['state'] {
   if (checked?.isOk === false) return 'failing';
-  const bad = calls.failed + calls.timeout;
+  const bad = calls.failed + calls.timeout + calls.refused;
   const all = calls.ok + bad;
   if (all === 0) return checked === null ? 'idle' : 'ok';
   if (bad / all > FAILING_SHARE && checked === null) return 'failing';

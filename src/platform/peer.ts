@@ -1,3 +1,4 @@
+import { admitCall, noteAnswer, noteFailure, PeerRefused } from './breakers.ts';
 import { systemNow, withTimeout } from './clock.ts';
 import { type CounterSample, FAILURE_CHARACTERS_MAX, type PeerFailure } from './counters.ts';
 import { durationNames, TimedOutcomes } from './durations.ts';
@@ -57,13 +58,16 @@ export const PEER_DURATIONS = durationNames('millrace_peer_call');
 /** The peers, and the database, whose client has deadlines of its own. */
 type Dependency = Peer | 'database';
 
-export type PeerOutcome = 'ok' | 'failed' | 'timeout';
+/** `refused`: the call was not made, because the breaker of the peer is open. */
+export type PeerOutcome = 'ok' | 'failed' | 'timeout' | 'refused';
 
 /** The counter of bytes that the database and the clocks answered. */
 export const PEER_BYTES = 'millrace_peer_received_bytes_total';
 
 /** Calls of this isolate since they were last drained. */
-const calls = new Map<Dependency, TimedOutcomes<PeerOutcome>>();
+const calls = new Map<Dependency, TimedOutcomes<Exclude<PeerOutcome, 'refused'>>>();
+/** Calls that were not made since they were last drained. They took no time. */
+const refusals = new Map<Dependency, number>();
 /** The newest failure of each peer since they were last drained. */
 const failures = new Map<Dependency, PeerFailure>();
 /** Bytes of answers since they were last drained. */
@@ -71,22 +75,77 @@ const bytes = new Map<Dependency, number>();
 
 /**
  * Calls a peer: within a deadline, counted, and with the failure that the peer has thrown. Every call to another service
- * goes through here or through the database's client, which has a deadline of its own, so no request waits for a peer
- * without end.
+ * goes through here or through the database's client (`beginCall`), so no request waits for a peer without end, and none
+ * waits at all for a peer whose last calls have failed.
  *
  * @param deadlineMs from the call to the answer, in milliseconds.
- * @throws PeerTimeout after the deadline; the peer's `Failure`; or the error of the call.
+ * @throws PeerRefused while the breaker is open; PeerTimeout after the deadline; the peer's `Failure`; or the error of the
+ * call.
  */
 export async function callPeer<T>(peer: Peer, deadlineMs: number, call: () => Promise<T>): Promise<T> {
-  const startedMs = systemNow();
+  const end = beginCall(peer, deadlineMs);
   try {
     const answer = await withTimeout(call(), deadlineMs, () => new PeerTimeout(peer, deadlineMs));
-    countCall(peer, 'ok', systemNow() - startedMs);
+    end('ok');
     return answer;
   } catch (error) {
-    countCall(peer, error instanceof PeerTimeout ? 'timeout' : 'failed', systemNow() - startedMs, error);
-    throw revived(error);
+    const failure = revived(error);
+    end(error instanceof PeerTimeout ? 'timeout' : 'failed', error, hasAnswered(failure));
+    throw failure;
   }
+}
+
+/** Counts how a call has ended. Only the first of several calls of it counts. */
+export type EndOfCall = (
+  outcome: Exclude<PeerOutcome, 'refused'>,
+  error?: unknown,
+  /** Whether the peer answered, although the call counts as failed. */
+  isAnswer?: boolean,
+) => void;
+
+/**
+ * Begins a call of a peer, for a client that has deadlines of its own.
+ *
+ * @param deadlineMs when the caller ends it, in milliseconds.
+ * @throws PeerRefused while the breaker is open.
+ */
+export function beginCall(peer: Dependency, deadlineMs: number): EndOfCall {
+  const admission = admitted(peer, deadlineMs);
+  const startedMs = systemNow();
+  let hasEnded = false;
+  return (outcome, error, isAnswer = outcome === 'ok') => {
+    if (hasEnded) return;
+    hasEnded = true;
+    countCall(peer, outcome, systemNow() - startedMs, error);
+    if (isAnswer) noteAnswer(peer);
+    else noteFailure(peer, admission, error);
+  };
+}
+
+function admitted(peer: Dependency, deadlineMs: number): ReturnType<typeof admitCall> {
+  try {
+    return admitCall(peer, deadlineMs);
+  } catch (error) {
+    if (error instanceof PeerRefused) {
+      refusals.set(peer, (refusals.get(peer) ?? 0) + 1);
+      hasCounted();
+    }
+    throw error;
+  }
+}
+
+/**
+ * Whether an error is an answer of the peer: a `Failure`, or an exception of the object's own code, which the platform marks
+ * as `remote`. Where the object could not be reached, or is overloaded, the platform says that, too (Durable Objects, "Error
+ * handling").
+ */
+function hasAnswered(error: unknown): boolean {
+  if (error instanceof Failure) return true;
+  if (!(error instanceof Error)) return false;
+  const [remote, ...away] = ['remote', 'retryable', 'overloaded'].map(
+    (mark) => Reflect.get(error, mark) === true,
+  );
+  return remote === true && !away.includes(true);
 }
 
 /**
@@ -125,18 +184,29 @@ export function drainPeerCalls(): CounterSample[] {
     counted.samples([PEER_CALLS, 'outcome'], PEER_DURATIONS, { peer }),
   );
   calls.clear();
+  const refused = [...refusals].map(([peer, value]) => ({
+    name: PEER_CALLS,
+    labels: { peer, outcome: 'refused' satisfies PeerOutcome },
+    value,
+  }));
+  refusals.clear();
   const received = [...bytes].map(([peer, value]) => ({ name: PEER_BYTES, labels: { peer }, value }));
   bytes.clear();
-  return [...drained, ...received];
+  return [...drained, ...refused, ...received];
 }
 
 /**
- * Counts a call.
+ * Counts a call that was made.
  *
  * @param ms from the call to the whole answer, in milliseconds.
  * @param error why it failed.
  */
-export function countCall(peer: Dependency, outcome: PeerOutcome, ms: number, error?: unknown): void {
+function countCall(
+  peer: Dependency,
+  outcome: Exclude<PeerOutcome, 'refused'>,
+  ms: number,
+  error: unknown,
+): void {
   let counted = calls.get(peer);
   if (counted === undefined) {
     counted = new TimedOutcomes();

@@ -41,9 +41,10 @@ const Dependency = z
     state: z
       .enum(DEPENDENCY_STATES)
       .openapi({ description: '`idle`: nobody has called it in the last minutes' }),
-    calls: z
-      .object({ ok: z.int(), failed: z.int(), timeout: z.int() })
-      .openapi({ description: 'of all isolates in the last five to six minutes' }),
+    calls: z.object({ ok: z.int(), failed: z.int(), timeout: z.int(), refused: z.int() }).openapi({
+      description:
+        'of all isolates in the last five to six minutes. `refused`: not made, because the last calls had failed',
+    }),
     p50Ms: z.number().nullable(),
     p99Ms: z.number().nullable().openapi({ description: 'at most so long; 10000 also for anything slower' }),
     checked: z

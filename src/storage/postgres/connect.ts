@@ -1,8 +1,7 @@
 import { neon, neonConfig } from '@neondatabase/serverless';
 import { drizzle, type NeonHttpClient, type NeonHttpDatabase } from 'drizzle-orm/neon-http';
-import { systemNow } from '../../platform/clock.ts';
 import { Failure } from '../../platform/failure.ts';
-import { countBytes, countCall } from '../../platform/peer.ts';
+import { beginCall, countBytes } from '../../platform/peer.ts';
 import { NO_SPAN, type Span } from '../../platform/tracing/span.ts';
 import { decodeUtf8 } from '../../platform/utf8.ts';
 
@@ -40,10 +39,10 @@ class ConnectionLost extends Error {
  * body. Without this marking, a connection that breaks there would look like an error of the calling code.
  */
 async function fetchAnswer(input: string, { span: parent = NO_SPAN, ...init }: StatementInit) {
-  const startedMs = systemNow();
+  const end = beginCall('database', QUERY_TIMEOUT_MS);
   const span = parent.isRecording ? parent.child(statementSpan(init.body)) : NO_SPAN;
   const count = (outcome: 'ok' | 'failed' | 'timeout', error?: unknown) => {
-    countCall('database', outcome, systemNow() - startedMs, error);
+    end(outcome, error);
     if (outcome !== 'ok') span.fail(new Error(outcome));
     span.end();
   };

@@ -30,9 +30,13 @@ export class Client {
     this.#stack = stack;
   }
 
-  /** Replaces what is wrong with the peers. */
-  async trouble(troubles: Readonly<Record<string, Trouble>>): Promise<void> {
-    await this.#stack.fetch('/test/troubles', { method: 'PUT', body: JSON.stringify(troubles) });
+  /** Replaces what is wrong with the peers. Breakers that are open close, unless they are kept. */
+  async trouble(
+    troubles: Readonly<Record<string, Trouble>>,
+    { breakers }: { readonly breakers?: 'keep' } = {},
+  ): Promise<void> {
+    const path = `/test/troubles${breakers === undefined ? '' : `?breakers=${breakers}`}`;
+    await this.#stack.fetch(path, { method: 'PUT', body: JSON.stringify(troubles) });
   }
 
   async #send(isolate: string, [method, path, body, headers]: Asked): Promise<Response> {

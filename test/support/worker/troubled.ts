@@ -1,15 +1,17 @@
 /**
  * The worker of `index.ts` whose peers hang, answer late or fail on command.
  *
- * `PUT /test/troubles` with `{ "<peer>": "hang" | "late" | "fail" }` replaces what is wrong with the peers. The header
- * `isolate` names the isolate that answers a request: each name has state of its own, as isolates of the platform have.
- * The header `hanging` names a peer that hangs for this request alone.
+ * `PUT /test/troubles` with `{ "<peer>": "hang" | "late" | "fail" }` replaces what is wrong with the peers, and closes all
+ * breakers; with `?breakers=keep` it leaves them. The header `isolate` names the isolate that answers a request: each name has
+ * state of its own, as isolates of the platform have, but for the breakers. The header `hanging` names a peer that hangs for
+ * this request alone; such a request finds all breakers closed.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { durableObjects } from '../../../src/composition/durable-objects.ts';
 import type { Env } from '../../../src/composition/env.ts';
 import { createWorker } from '../../../src/composition/worker.ts';
 import { recipeOf } from '../../../src/define/training-recipe.ts';
+import { resetBreakers } from '../../../src/platform/breakers.ts';
 import { sleep } from '../../../src/platform/clock.ts';
 import { catalog as fixture } from '../catalog/index.ts';
 
@@ -196,13 +198,17 @@ function isolateOf(name: string): ReturnType<typeof createWorker> {
 
 export default {
   async fetch(request, env, ctx): Promise<Response> {
-    if (new URL(request.url).pathname === '/test/troubles') {
+    const url = new URL(request.url);
+    if (url.pathname === '/test/troubles') {
+      if (url.searchParams.get('breakers') !== 'keep') resetBreakers();
       troubles = new Map(Object.entries(await request.json<Record<string, Trouble>>()));
       return new Response(null, { status: 204 });
     }
     const name = request.headers.get('isolate') ?? 'main';
+    const hung = request.headers.get('hanging');
+    if (hung !== null) resetBreakers();
     const answer = async () => await isolateOf(name).fetch(request, troubledEnv(env), ctx);
-    return await hanging.run(request.headers.get('hanging'), answer);
+    return await hanging.run(hung, answer);
   },
   async queue(batch, env, ctx): Promise<void> {
     await isolateOf('main').queue(batch, troubledEnv(env), ctx);

@@ -1,4 +1,7 @@
+import { NeonDbError } from '@neondatabase/serverless';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { BREAKER_RULE } from '../../../src/platform/breaker.ts';
+import { PeerRefused, resetBreakers } from '../../../src/platform/breakers.ts';
 import { withTimeout } from '../../../src/platform/clock.ts';
 import { Failure } from '../../../src/platform/failure.ts';
 import { hedged } from '../../../src/platform/hedge.ts';
@@ -8,6 +11,7 @@ import { isOutage } from '../../../src/storage/outage.ts';
 beforeEach(() => {
   vi.useFakeTimers();
   drainPeerCalls();
+  resetBreakers(() => Date.now());
 });
 afterEach(() => {
   vi.useRealTimers();
@@ -63,6 +67,61 @@ describe('a call of a peer', () => {
     await vi.advanceTimersByTimeAsync(900);
     await quick;
     expect(await other).toBe('x');
+  });
+});
+
+describe('a breaker', () => {
+  const { failuresMin, spanMs, openMaxMs } = BREAKER_RULE;
+  /** So many calls that reject with an error, as far apart as a breaker needs to open. */
+  async function rejected(error: unknown): Promise<void> {
+    for (let n = 0; n <= failuresMin; n += 1) {
+      await callPeer('kv', 500, () => Promise.reject(error)).catch(() => undefined);
+      await vi.advanceTimersByTimeAsync(spanMs / failuresMin);
+    }
+  }
+
+  it('refuses calls of a peer that fails, as an outage with its cause, and none of another one', async () => {
+    await rejected(new Error('gone'));
+    expect(outcomes()).toEqual({ failed: failuresMin + 1 });
+    const call = vi.fn(async () => 'there');
+    const refusal: unknown = await callPeer('kv', 500, call).catch((error: unknown) => error);
+    expect(call).not.toHaveBeenCalled();
+    expect(refusal).toBeInstanceOf(PeerRefused);
+    expect(String(refusal)).toMatch(
+      /^PeerRefused: The peer "kv" is not called for \d+ ms more, because its last call failed: Error: …$/,
+    );
+    expect(isOutage(refusal)).toBe(true);
+    expect(isOutage(new NeonDbError('Error connecting to database'))).toBe(true);
+    expect(await callPeer('queue', 500, call)).toBe('there');
+    expect(drainPeerCalls().filter(({ labels }) => labels['peer'] === 'kv')).toEqual([
+      { name: PEER_CALLS, labels: { peer: 'kv', outcome: 'refused' }, value: 1 },
+    ]);
+    await vi.advanceTimersByTimeAsync(openMaxMs);
+    expect(await callPeer('kv', 500, call)).toBe('there');
+    expect(await callPeer('kv', 500, call)).toBe('there');
+  });
+
+  it.each([
+    ['a failure that the peer tells', new Failure('queue_unavailable', 'Later.', { retryAfterS: 5 })],
+    ['an error of the code of an object', Object.assign(new Error('x'), { remote: true })],
+  ])('is not opened by %s', async (_, error) => {
+    await rejected(error);
+    expect(await callPeer('kv', 500, async () => 'there')).toBe('there');
+  });
+
+  it.each(['retryable', 'overloaded'])('is opened by an object that is %s', async (mark) => {
+    await rejected(Object.assign(new Error('x'), { remote: true, [mark]: true }));
+    await expect(callPeer('kv', 500, async () => 'there')).rejects.toBeInstanceOf(PeerRefused);
+  });
+
+  it('lets one call of several through as a probe', async () => {
+    await rejected(new Error('gone'));
+    await vi.advanceTimersByTimeAsync(openMaxMs);
+    const probe = callPeer('kv', 500, () => later(100, 'there'));
+    await expect(callPeer('kv', 500, async () => 'too early')).rejects.toBeInstanceOf(PeerRefused);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(await probe).toBe('there');
+    expect(await callPeer('kv', 500, async () => 'again')).toBe('again');
   });
 });
 

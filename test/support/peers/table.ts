@@ -4,7 +4,8 @@
  */
 
 export const TROUBLES = ['hang', 'late', 'fail'] as const;
-export type Trouble = (typeof TROUBLES)[number];
+/** `wrong`: it answers at once, with bytes of another format. */
+export type Trouble = (typeof TROUBLES)[number] | 'wrong';
 
 /** The status of each route while no peer is in trouble. */
 export const ROUTES = {
@@ -188,7 +189,7 @@ export function expected(peer: TroubledPeer, trouble: Trouble, route: Route): Ce
   const exception = exceptions[route];
   if (exception === undefined) return cell(ROUTES[route]);
   const { silent, late = silent, fail } = exception;
-  return { hang: silent, late, fail }[trouble];
+  return { hang: silent, late, fail, wrong: fail }[trouble];
 }
 
 /** The table as the documentation shows it: a line for the routes of a peer that answer alike. */

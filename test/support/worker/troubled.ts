@@ -1,7 +1,7 @@
 /**
  * The worker of `index.ts` whose peers hang, answer late or fail on command.
  *
- * `PUT /test/troubles` with `{ "<peer>": "hang" | "late" | "fail" }` replaces what is wrong with the peers, and closes all
+ * `PUT /test/troubles` with `{ "<peer>": "hang" | "late" | "fail" | "wrong" }` replaces what is wrong with the peers, and closes all
  * breakers; with `?breakers=keep` it leaves them. The header `isolate` names the isolate that answers a request: each name has
  * state of its own, as isolates of the platform have, but for the breakers. The header `hanging` names a peer that hangs for
  * this request alone; such a request finds all breakers closed.
@@ -22,7 +22,7 @@ const catalog = {
   models: fixture.models.map((model) => (model.name === 'expected-spend' ? { ...model, training } : model)),
 };
 
-type Trouble = 'hang' | 'late' | 'fail';
+type Trouble = 'hang' | 'late' | 'fail' | 'wrong';
 
 /** How late an answer comes, in milliseconds. */
 const LATE_MS = 10_000;
@@ -44,9 +44,31 @@ async function call<T>(peer: string, answer: () => Promise<T>): Promise<T> {
     case 'fail':
       // As the platform marks errors of objects that may answer later.
       throw Object.assign(new Error('Network connection lost.'), { retryable: true });
+    case 'wrong':
+      return garbled(await answer());
     case undefined:
       return await answer();
   }
+}
+
+/** What a peer answers whose answers are of another format: a proxy's page of an error, with status 200. */
+const PAGE = '<!doctype html><title>502 Bad Gateway</title>';
+
+/** The answer with other bytes in it. */
+function garbled<T>(answer: T): T {
+  if (answer instanceof Response)
+    return new Response(PAGE, { headers: { 'content-type': 'text/html' } }) as T;
+  const bytes = () => new TextEncoder().encode(PAGE);
+  if (answer instanceof ArrayBuffer) return bytes().buffer as T;
+  if (typeof answer !== 'object' || answer === null || !('arrayBuffer' in answer)) return answer;
+  const object = {
+    arrayBuffer: async () => bytes().buffer,
+    body: new Blob([PAGE]).stream(),
+    size: PAGE.length,
+  };
+  return new Proxy(answer, {
+    get: (target, name) => Reflect.get(name in object ? object : target, name, target),
+  });
 }
 
 /** The binding, each of whose methods is a call of the peer. */

@@ -285,6 +285,14 @@ export interface EventQuality {
     Pick<DistributionRule<never>, 'bins' | 'psiMax' | 'check'>)[];
   /** Evaluates all event rules, blocking ones included; null if the data violate the contract. */
   readonly assess: (data: unknown, context: EventContext) => Assessment | null;
+  /** The function of each rule that has one, for a caller that watches which fields it reads. */
+  readonly functions: readonly RuleFunction[];
+}
+
+interface RuleFunction {
+  readonly rule: string;
+  /** @param parsed what the contract made of an event's data. */
+  readonly call: (parsed: unknown, context: EventContext) => unknown;
 }
 
 /** @param parse returns the data if they satisfy the contract, else null. */
@@ -301,6 +309,17 @@ export function qualityOf<Data>(
   const eventRules = rules.filter((rule) => rule.check === 'event');
   const distributions = rules.filter((rule) => rule.check === 'distribution');
   return {
+    // Only what `parse` of this type returned is passed to them.
+    functions: [
+      ...eventRules.map((rule) => ({
+        rule: rule.name,
+        call: (parsed: unknown, context: EventContext) => rule.holds(parsed as Data, context),
+      })),
+      ...distributions.map((rule) => ({
+        rule: rule.name,
+        call: (parsed: unknown) => rule.binOf(parsed as Data),
+      })),
+    ],
     eventRules,
     storedRules: rules.filter((rule) => rule.check === 'referential' || rule.check === 'unique'),
     distributions,

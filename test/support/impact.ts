@@ -33,3 +33,19 @@ export function edgesNotFound(graph: ImpactGraph, edges: readonly Edge[]): Edge[
     return !(isBelow && up?.by.some((edge) => edge.to === to && edge.relation === relation));
   });
 }
+
+/** The reads of views that Postgres shows and the graph does not have. */
+export function readsNotFound(
+  graph: ImpactGraph,
+  changed: readonly { readonly column: string; readonly views: readonly string[] }[],
+  without?: Edge,
+): string[] {
+  const known = new Set(
+    graph.edges
+      .filter((edge) => edge !== without)
+      .map(({ from, relation, to }) => `${to} ${relation} ${from}`),
+  );
+  return changed
+    .flatMap(({ column, views }) => views.map((view) => `view:${view} reads column:${column}`))
+    .filter((read) => !known.has(read));
+}

@@ -47,8 +47,6 @@ function addEvent(graph: ImpactGraph, event: EventDefinition, catalog: Catalog):
       graph.edge(idOf('column', `${tableName(history.table)}.${column.name}`), 'checks', rule);
     }
   addObserved(graph, event, observeEvent(event, readersOf(event, catalog)), catalog);
-  if (eventRules.length > 0)
-    graph.note(id, 'A rule names one field; whether its function reads others, too, was not seen.');
 }
 
 function addObserved(
@@ -76,6 +74,10 @@ function addObserved(
       if (labelled.length === 0) graph.edge(fieldId(field), 'reads', featureId(reader), 'observed');
       for (const model of labelled) graph.edge(fieldId(field), 'learns from', model.id, 'observed');
     }
+  for (const [rule, fields] of seen.checkedBy)
+    for (const field of fields)
+      if (graph.nodes.has(fieldId(field)))
+        graph.edge(fieldId(field), 'checks', idOf('rule', `${event.name}/${rule}`), 'observed');
   for (const { field, reason } of seen.unknown) graph.note(field === null ? id : fieldId(field), reason);
 }
 
@@ -136,8 +138,8 @@ function rowTagName(tag: string, entities: Catalog['entities']): string | undefi
   return owner === undefined ? undefined : rowTag(owner);
 }
 
-/** Routes of Millrace's own that serve all elements of a kind, by their cost class. */
-const SERVES = { features: 'feature', event: 'event', prediction: 'model' } as const;
+/** The kinds whose elements are all served at routes of Millrace's own, by the cost class of these. */
+const SERVES = { features: ['feature'], event: ['event', 'field'], prediction: ['model'] } as const;
 
 function addRoutes(graph: ImpactGraph, catalog: Catalog, routes: readonly RouteFacts[]): void {
   for (const route of routes) {
@@ -150,9 +152,10 @@ function addRoutes(graph: ImpactGraph, catalog: Catalog, routes: readonly RouteF
       if (kind === 'entity') addWrites(graph, id, route, catalog, name);
       continue;
     }
-    const serves = Object.entries(SERVES).find(([of]) => of === cost)?.[1];
-    if (serves === undefined) continue;
-    for (const [node, { kind }] of graph.nodes) if (kind === serves) graph.edge(node, 'serves', id);
+    const serves = Object.entries(SERVES).flatMap(([of, kinds]): readonly string[] =>
+      of === cost ? kinds : [],
+    );
+    for (const [node, { kind }] of graph.nodes) if (serves.includes(kind)) graph.edge(node, 'serves', id);
   }
 }
 

@@ -17,6 +17,8 @@ export interface ObservedEvent {
   readonly fields: ReadonlyMap<string, ReadonlySet<string>>;
   /** The fields that the functions of a feature or of a label read. */
   readonly readBy: ReadonlyMap<FeatureDefinition, ReadonlySet<string>>;
+  /** The fields that the functions of rules read, by the names of the rules. */
+  readonly checkedBy: ReadonlyMap<string, ReadonlySet<string>>;
   readonly unknown: readonly { readonly field: string | null; readonly reason: string }[];
 }
 
@@ -35,13 +37,23 @@ export function observeEvent(event: EventDefinition, readers: readonly FeatureDe
   const columns = new Set<string>();
   const fields = new Map<string, Set<string>>(Object.keys(schemas).map((field) => [field, new Set()]));
   const readBy = new Map<FeatureDefinition, Set<string>>(readers.map((reader) => [reader, new Set()]));
+  const { functions } = event.quality;
+  const checkedBy = new Map<string, Set<string>>(functions.map(({ rule }) => [rule, new Set()]));
+  const seen: ObservedEvent = { columns, fields, readBy, checkedBy, unknown };
   const base = isData(example) ? stored(event, example) : undefined;
   if (!isData(example) || base === undefined) {
     unknown.push({ field: null, reason: 'It has no example, so its functions were not run.' });
-    return { columns, fields, readBy, unknown };
+    return seen;
   }
+  const watchers: Watcher[] = [
+    ...[...readBy].map(([reader, read]) => ({ read, call: reader.contributions })),
+    ...functions.map(({ rule, call }) => ({
+      read: checkedBy.get(rule) ?? new Set<string>(),
+      call: (parsed: unknown) => call(parsed, CONTEXT),
+    })),
+  ];
   for (const column of base.keys()) columns.add(column);
-  readFields(event, example, readBy);
+  watch(event.parse(example), watchers);
   for (const [field, schema] of Object.entries(schemas)) {
     let isTried = false;
     for (const value of otherValues(example[field], schema)) {
@@ -49,20 +61,18 @@ export function observeEvent(event: EventDefinition, readers: readonly FeatureDe
       const after = stored(event, other);
       if (after === undefined) continue;
       isTried = true;
-      readFields(event, other, readBy);
+      watch(event.parse(other), watchers);
       for (const column of after.keys()) columns.add(column);
       for (const column of new Set([...base.keys(), ...after.keys()]))
         if (base.get(column) !== after.get(column)) fields.get(field)?.add(column);
     }
-    if (!isTried)
-      unknown.push({
-        field,
-        reason:
-          'No other value of it was found that the contract and the rules accept, so the columns that it reaches are not known.',
-      });
+    if (!isTried) unknown.push({ field, reason: NO_OTHER });
   }
-  return { columns, fields, readBy, unknown };
+  return seen;
 }
+
+const NO_OTHER =
+  'No other value of it was found that the contract and the rules accept, so the columns that it reaches are not known.';
 
 /** The JSON Schemas of the fields of a contract, by their names. */
 export function fieldSchemas({ jsonSchema }: Pick<EventDefinition, 'jsonSchema'>): Data {
@@ -99,15 +109,16 @@ function asText(_: string, value: unknown): unknown {
   return typeof value === 'bigint' ? value.toString() : value;
 }
 
-/** Records the fields that each reader takes from an event. */
-function readFields(
-  event: EventDefinition,
-  data: Data,
-  readBy: ReadonlyMap<FeatureDefinition, Set<string>>,
-): void {
-  const parsed = event.parse(data);
+/** A function of an event's data, and the fields that it was seen to read. */
+interface Watcher {
+  readonly read: Set<string>;
+  readonly call: (parsed: unknown) => unknown;
+}
+
+/** Calls each function, and records the fields that it reads. */
+function watch(parsed: unknown, watchers: readonly Watcher[]): void {
   if (!isData(parsed)) return;
-  for (const [reader, read] of readBy) {
+  for (const { read, call } of watchers) {
     const watched = new Proxy(parsed, {
       get: (target, property) => {
         if (typeof property === 'string') read.add(property);
@@ -115,9 +126,9 @@ function readFields(
       },
     });
     try {
-      reader.contributions(watched);
+      call(watched);
     } catch {
-      // A feature may refuse values that the contract accepts; what it read until then is recorded.
+      // A function may refuse values that the contract accepts; what it read until then is recorded.
     }
   }
 }

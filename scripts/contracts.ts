@@ -3,7 +3,8 @@
  * producer may send today would be refused. Released contracts are in the folder that `src/catalog/project.ts`
  * names, else in `src/catalog/contracts`.
  *
- *   npm run contracts                 lists what changed; exit status 1 with a breaking change
+ *   npm run contracts                 lists what changed, and what each changed field concerns; exit status 1 with a
+ *                                     breaking change
  *   npm run contracts -- --strict     a new property of an object that accepts additional properties counts as breaking
  *   npm run contracts -- --release    writes the contracts of the catalog, where nothing breaks
  */
@@ -67,14 +68,23 @@ await runCommand(async () => {
     },
   });
   if (options.help) return console.log(USAGE);
-  const declared = contractsOf(await loadCatalog());
+  const catalog = await loadCatalog();
+  const declared = contractsOf(catalog);
   const folder = loadProject().contracts;
   const today = new Date().toISOString().slice(0, 10);
-  const changes = compareContracts(readReleased(folder), declared, today);
+  const released = readReleased(folder);
+  const changes = compareContracts(released, declared, today);
   for (const { type, state, findings } of changes) {
     if (state === 'unchanged') continue;
     console.log(`${type}: ${state}`);
     for (const one of findings) console.log(describe(one));
+    const [older, newer] = [released, declared].map((contracts) =>
+      contracts.find((one) => one.type === type),
+    );
+    // Only a changed contract needs the graph of the catalog.
+    if (older === undefined || newer === undefined) continue;
+    const { concernsOf } = await import('./project/contract-impact.ts');
+    for (const line of await concernsOf(catalog, older, newer)) console.log(`  ${line}`);
   }
   const breaks = ({ effect }: Finding) => effect === 'breaking' || options.strict;
   const breaking = changes.flatMap(({ findings }) => findings.filter(breaks)).length;

@@ -59,7 +59,7 @@ it.skipIf(IS_PART)(
       ...{ alerts: 1, kv: 1, artifacts: 1 },
     });
     expect(await callsOf('GET', '/v1/admin/phases')).toEqual({ 'root-clock': 1, database: 1, queue: 6 });
-    // What docs/lineage.md says: a deprecated version of an event writes the column, and routes need a scope.
+    // What docs/lineage.md says: the keys are read, and no deprecated version is concerned.
     const impact = '/v1/impact?element=products.unit_price';
     expect(await callsOf('GET', impact)).toEqual({ database: 1 });
     // The phase is on, so no gate is measured.

@@ -106,7 +106,13 @@ export function registerImpact(
     const graph = await graphs.get(ports.withTimeout);
     const id = idIn(resolveElement(element, graph, gateway.catalog), element);
     const found = answerOf(graph, id, direction);
-    const principals = await principalsOf(found, graphs.routes, deprecatedVersions(gateway.catalog), ports);
+    const principals = await principalsOf(
+      graph,
+      found,
+      graphs.routes,
+      deprecatedVersions(gateway.catalog),
+      ports,
+    );
     return c.json(shown(found, principals), 200, { 'cache-control': 'no-store' });
   });
 }

@@ -1,5 +1,5 @@
 import type { Direction, Edge, EdgeSource, ElementKind, Found, ImpactGraph, Unknown } from './graph.ts';
-import { KINDS } from './graph.ts';
+import { idOf, KINDS } from './graph.ts';
 
 /** The most elements of one kind, edges of one element, and unknown facts of an answer. */
 export const ELEMENTS_MAX = 200;
@@ -54,6 +54,13 @@ export function answerOf(graph: ImpactGraph, id: string, direction: Direction): 
     unknown: cut(unknown, UNKNOWN_MAX, 'unknown', truncated),
     truncated: [...truncated],
   };
+}
+
+/** The routes at which an answer's elements are served, and those that take what its writers write, as `route:name`. */
+export function routesIn(graph: ImpactGraph, { found, writers }: ImpactAnswer): Set<string> {
+  const written = writers.flatMap(({ from }) => [from, ...graph.at(from, 'down').map(({ to }) => to)]);
+  const served = found.route.map(({ name }) => idOf('route', name));
+  return new Set([...served, ...written.filter((id) => graph.nodes.get(id)?.kind === 'route')]);
 }
 
 function itemOf(graph: ImpactGraph, found: Found, direction: Direction, truncated: Set<string>): ImpactItem {

@@ -4,8 +4,9 @@ import type { CounterReport } from '../../platform/counters.ts';
 import { DeadlinePassed } from '../../platform/deadline.ts';
 import { Failure } from '../../platform/failure.ts';
 import { deprecatedUsers } from '../deprecations.ts';
-import type { ImpactAnswer } from './answer.ts';
+import { type ImpactAnswer, routesIn } from './answer.ts';
 import { type RouteFacts, routeName } from './counted.ts';
+import type { ImpactGraph } from './graph.ts';
 import type { WithTimeout } from './observed-views.ts';
 
 /** The most keys that are looked at, the newest first. */
@@ -59,11 +60,13 @@ const TOKENS = 'Who holds a token of an OpenID Connect issuer is not kept.';
  * asks the counters only if a deprecated version is concerned, and the database only if a route with a scope is.
  */
 export async function principalsOf(
-  { element, found, writers }: ImpactAnswer,
+  graph: ImpactGraph,
+  answer: ImpactAnswer,
   routes: readonly RouteFacts[],
   versions: readonly DeprecatedVersion[],
   ports: PrincipalPorts,
 ): Promise<Principals> {
+  const { element, found, writers } = answer;
   const names = new Set([
     `${element.kind}:${element.name}`,
     ...writers.map(({ from }) => from),
@@ -76,7 +79,7 @@ export async function principalsOf(
     names.has(of) ||
     (element.kind === 'field' && of.startsWith('event:') && element.name.startsWith(`${of.slice(6)}.`));
   const concerned = versions.filter(isConcerned);
-  const open = new Set([...names, ...found.route.map(({ name }) => `route:${name}`)]);
+  const open = new Set([...names, ...routesIn(graph, answer)]);
   const scopes = new Set(
     routes.filter((route) => open.has(`route:${routeName(route)}`)).map(({ scope }) => scope),
   );

@@ -44,7 +44,10 @@ async function asked(element: string, more: Partial<PrincipalPorts> = {}) {
     },
     ...more,
   };
-  return { ...(await principalsOf(answerOf(graph, element, 'down'), routes, VERSIONS, ports)), sources };
+  return {
+    ...(await principalsOf(graph, answerOf(graph, element, 'down'), routes, VERSIONS, ports)),
+    sources,
+  };
 }
 
 it('are those who used a deprecated version, and whose keys open a route', async () => {
@@ -52,9 +55,15 @@ it('are those who used a deprecated version, and whose keys open a route', async
   expect(seen).toEqual([{ principal: 'key:b', uses: 'shop.purchase.v1', total: 2, lastHour: 0 }]);
   expect(mayUse).toEqual([
     { principal: 'key:a', scopes: ['data:read'], lastUsedAt: new Date(NOW).toISOString() },
-    { principal: 'key:writer', scopes: ['data:write'], lastUsedAt: null },
+    { principal: 'key:writer', scopes: ['data:write', 'events:write'], lastUsedAt: null },
   ]);
   expect(sources.sort()).toEqual(['counters', 'keys']);
+});
+
+it('are those who may send what writes a column', async () => {
+  const keys = async () => [key('till', { scopes: ['events:write'] })];
+  const { mayUse } = await asked('column:purchases.invoice', { keys });
+  expect(mayUse).toMatchObject([{ principal: 'key:till', scopes: ['events:write'] }]);
 });
 
 it('of a field are those of its event', async () => {

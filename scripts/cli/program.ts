@@ -12,6 +12,7 @@ import { registerImpact } from './commands/impact.ts';
 import { registerIncidents } from './commands/incidents.ts';
 import { registerKafka } from './commands/kafka.ts';
 import { registerKeys } from './commands/keys.ts';
+import { registerLifecycle } from './commands/lifecycle.ts';
 import { registerModels } from './commands/models.ts';
 import { registerPhases } from './commands/phases.ts';
 import { registerQuarantine } from './commands/quarantine.ts';
@@ -53,6 +54,7 @@ export function createProgram(folder: string): Command {
     registerAudit,
     registerPhases,
     registerImpact,
+    registerLifecycle,
   ])
     register(program);
   registerCompletion(program, folder);

@@ -30,7 +30,7 @@ import { feedbackPorts } from './feedback.ts';
 import { kafkaSourceOf } from './kafka-source.ts';
 import { longestJudgedS } from './lifetimes.ts';
 import { reportWithoutRequests } from './object-reports.ts';
-import { outboxRelay, regionalClock, rootClock } from './objects.ts';
+import { DATABASE_BYTES, outboxRelay, regionalClock, rootClock } from './objects.ts';
 import { outboxRelayPorts } from './outbox-relay.ts';
 import { rolloutsPorts } from './rollouts.ts';
 import { tracingOf } from './tracing.ts';
@@ -115,9 +115,20 @@ export function durableObjects(catalog: Catalog) {
       }
     },
   };
-  for (const [name, objectClass] of Object.entries(classes))
+  for (const [name, objectClass] of Object.entries(classes)) {
     takeCallsInTrace(objectClass, kebabCase(name), (env) => tracingOf(env));
+    tellDatabaseBytes(objectClass);
+  }
   return classes;
+}
+
+/** Lets the objects of a class tell how much they have on disk, in bytes. */
+function tellDatabaseBytes({ prototype }: { readonly prototype: object }): void {
+  const value = function (this: object): number {
+    const state: DurableObjectState = Reflect.get(this, 'ctx');
+    return state.storage.sql.databaseSize;
+  };
+  Object.defineProperty(prototype, DATABASE_BYTES, { value, writable: true, configurable: true });
 }
 
 /** The name of a class as its peer has it. */

@@ -1,3 +1,4 @@
+import * as z from 'zod';
 import type { FillGatePort } from '../cache/fill-gate.ts';
 import { gateIn, poolOf } from '../cache/gate-pool.ts';
 import { ENTER_TIMEOUT_MS } from '../cache/single-flight.ts';
@@ -174,4 +175,12 @@ export function fillGate(
   const deadlines = { default: WRITE_MS, enter: ENTER_TIMEOUT_MS, ping: READ_MS };
   const name = fillGateName(region, poolOf(key));
   return gateIn(peerStub('fill-gate', placed(env.FILL_GATE, name, region), deadlines, env.span), key);
+}
+
+/** The method by which every object tells how much it has on disk (`durable-objects.ts`). */
+export const DATABASE_BYTES = 'databaseBytes';
+
+/** How much an object has on disk, in bytes. @param stub one of the functions above. */
+export async function databaseBytes(stub: object): Promise<number> {
+  return z.number().parse(await Reflect.apply(Reflect.get(stub, DATABASE_BYTES), stub, []));
 }

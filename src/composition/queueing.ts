@@ -13,7 +13,7 @@ import type { Env } from './env.ts';
 import { queuedEvents } from './objects.ts';
 
 /** Objects that note queued events. All events of a request are noted by the same object. */
-const QUEUED_SHARDS = 4;
+export const QUEUED_SHARDS = 4;
 
 /** Items of a request that are sent together with those of other requests; a request with more sends alone. */
 const GROUPED_REQUEST_ITEMS_MAX = 10;

@@ -60,6 +60,7 @@ import { inspectionPorts } from './inspection.ts';
 import type { BoundIsolate } from './isolate.ts';
 import { kafkaReport, seekKafka, startKafkaSources } from './kafka.ts';
 import { keyPorts } from './keys.ts';
+import { lifecyclePorts } from './lifecycle-report.ts';
 import { noteLineage, sweepRuns } from './lineage.ts';
 import { modelRegistryPorts } from './models.ts';
 import { cacheStats, changeFeed, featureShard, qualityWindow } from './objects.ts';
@@ -200,6 +201,10 @@ export class RequestPorts implements GatewayPorts {
 
   get limits(): GatewayPorts['limits'] {
     return this.#bound.charging;
+  }
+
+  get lifecycle(): GatewayPorts['lifecycle'] {
+    return lifecyclePorts(this.#bound);
   }
 
   get lineage(): GatewayPorts['lineage'] {

@@ -45,6 +45,7 @@ import { type IncidentRoutePorts, registerIncidents } from './routes/admin-incid
 import { type InspectionPorts, registerInspection } from './routes/admin-inspect.ts';
 import { type KafkaPorts, registerKafka } from './routes/admin-kafka.ts';
 import { type KeyPorts, registerKeys } from './routes/admin-keys.ts';
+import { type LifecycleRoutePorts, registerLifecycle } from './routes/admin-lifecycle.ts';
 import { registerLineageAdmin, type TrainingReportPorts } from './routes/admin-lineage.ts';
 import { registerModelAdmin } from './routes/admin-models.ts';
 import { type PhasePorts, registerPhases } from './routes/admin-phases.ts';
@@ -105,6 +106,7 @@ export interface GatewayPorts {
   readonly kafka: KafkaPorts;
   readonly keys: KeyPorts;
   readonly limits: Charging;
+  readonly lifecycle: LifecycleRoutePorts;
   readonly lineage: LineagePorts;
   readonly metrics: MetricsPorts & SeriesPorts;
   readonly modelPaths: ModelPathPorts;
@@ -282,6 +284,7 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerTraining(app, gateway, (c) => portsOf(c).training);
   registerDeadLetters(app, gateway, (c) => portsOf(c).deadLetters);
   registerDiagnosis(app, gateway, (c) => portsOf(c).diagnosis);
+  registerLifecycle(app, gateway, (c) => portsOf(c).lifecycle);
   registerQueues(app, gateway, (c) => portsOf(c).queues);
   registerReplay(app, gateway, (c) => portsOf(c).replays);
   registerForget(app, gateway, (c) => portsOf(c).erasures);

@@ -208,8 +208,37 @@ const IMPACT = {
   truncated: [],
 };
 
+/** What is kept, once a walk over R2 has come to its end. */
+const LIFECYCLE = {
+  at: '2026-12-01T09:30:00.000Z',
+  walk: {
+    beganAt: '2026-12-01T03:00:11.402Z',
+    endedAt: '2026-12-01T03:00:12.118Z',
+    isUnderWay: false,
+  },
+  stores: [
+    {
+      ...{ store: 'outbox', place: 'postgres' },
+      bound: 'pending for ever; relayed for ever, or `outbox`; of each epoch one row for ever',
+      declared: [{ entry: 'outbox', days: 30 }],
+      ...{ items: 48_211, bytes: 9_732_096, oldest: '2026-11-01T09:29:14.080Z' },
+      cleaned: [
+        {
+          ...{ target: 'outbox', removed: 1_204_331 },
+          ...{ until: '2026-11-01T09:28:59.731200Z', at: '2026-12-01T09:29:00.412Z' },
+        },
+      ],
+    },
+    {
+      ...{ store: 'Alerts', place: 'object' },
+      bound: 'counts of 30 days; 500 incidents of 500 entries; 200 silences; 500 waiting notices of a target',
+      ...{ declared: [], items: 1, bytes: 212_992, oldest: null, cleaned: [] },
+    },
+  ],
+};
+
 /**
- * Examples of answers that no worker of `npm run examples` gives: it has no Kafka, no second operator, no label events for a dataset or for
+ * Examples of answers that no worker of `npm run examples` gives: it has no Kafka, no second operator, no history of deletions, no label events for a dataset or for
  * feedback and no traffic for a rollout, and its models declare no training. Tests that have these compare them with an answer.
  */
 export const WRITTEN_EXAMPLES: AnswerExamples = {
@@ -217,6 +246,7 @@ export const WRITTEN_EXAMPLES: AnswerExamples = {
   approvePhase: { 200: APPROVED },
   getGates: { 200: GATES },
   getImpact: { 200: IMPACT },
+  getLifecycle: { 200: LIFECYCLE },
   approveRollout: { 200: { name: '{model}', version: '408a414df591', stage: 'champion' } },
   getFeedback: { 200: FEEDBACK },
   getSkew: { 200: SKEW },

@@ -22,7 +22,7 @@ export interface Pruned {
 }
 
 /** What retention has deleted, with when it last did, RFC 3339; null if that was before Millrace recorded it. */
-interface Cleaned extends Pruned {
+export interface Cleaned extends Pruned {
   readonly cleanedAt: string | null;
 }
 
@@ -80,7 +80,7 @@ export async function readPruned(db: NeonHttpDatabase): Promise<Pruned[]> {
   return (await readCleaned(db)).map(({ target, rows, until }) => ({ target, rows, until }));
 }
 
-async function readCleaned(db: NeonHttpDatabase): Promise<Cleaned[]> {
+export async function readCleaned(db: NeonHttpDatabase): Promise<Cleaned[]> {
   const { rows } = await db.execute(sql`
     select target, rows, to_char(until at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as until,
       to_char(cleaned_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "cleanedAt"

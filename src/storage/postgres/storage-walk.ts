@@ -63,3 +63,21 @@ export async function endLease(
   await db.execute(sql`
     update ${millrace.storageWalk} set leased_until = ${now}::timestamptz where leased_until::text = ${lease}`);
 }
+
+const Walked = z.object({
+  beganAt: z.string().nullable(),
+  endedAt: z.string().nullable(),
+  isUnderWay: z.boolean(),
+  counted: z.unknown(),
+});
+/** What the last whole walk has counted, null before there was one. */
+export type Walked = z.output<typeof Walked>;
+
+export async function readWalk(db: NeonHttpDatabase): Promise<Walked | undefined> {
+  const { rows } = await db.execute(sql`
+    select to_char(begun_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "beganAt",
+      to_char(ended_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "endedAt",
+      cursor is not null as "isUnderWay", counted
+    from ${millrace.storageWalk}`);
+  return rows[0] === undefined ? undefined : Walked.parse(rows[0]);
+}

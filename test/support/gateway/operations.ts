@@ -231,6 +231,7 @@ function operations(): Record<string, Sample> {
     'POST /v1/admin/phases/{phase}/approve': { path: `${admin}/phases/cache/approve`, statuses: [409] },
     'GET /v1/gates': { path: '/v1/gates', statuses: [200] },
     'GET /v1/impact': { path: '/v1/impact?element=products.unit_price', statuses: [200] },
+    'GET /v1/admin/lifecycle': { path: `${admin}/lifecycle`, statuses: [200] },
     'GET /v1/admin/queues': { path: `${admin}/queues`, statuses: [200] },
     'GET /v1/admin/cache/inspect': { path: `${admin}/cache/inspect?path=/v1/products/M1`, statuses: [200] },
     'GET /v1/admin/cache/stats': { path: `${admin}/cache/stats`, statuses: [200] },

@@ -80,21 +80,25 @@ const DIAGNOSIS: Readonly<Record<string, Owed>> = { 'GET /v1/admin/diagnosis': [
 /** The clock, the tiers and the names of tags are asked in turn, and each is left out if it does not answer. */
 const INSPECTION: Readonly<Record<string, Owed>> = { 'GET /v1/admin/cache/inspect': [[200], 3_000] };
 
+/** What hangs is null in the answer. */
+const LIFECYCLE: Readonly<Record<string, Owed>> = { 'GET /v1/admin/lifecycle': [[200], 3_000] };
+
 export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owed>>>>> = {
   'root-clock': {
-    ...{ ...INSPECTION, ...DIAGNOSIS, ...DEPENDENCIES, ...GATES },
+    ...{ ...INSPECTION, ...DIAGNOSIS, ...DEPENDENCIES, ...GATES, ...LIFECYCLE },
     ...each(INVALIDATION, ...WRITES, PURGE, 'POST /v1/admin/keys', CHAMPION, ALIAS),
     ...each(REPORT, 'GET /v1/admin/phases', 'PUT /v1/admin/phases/{phase}', APPROVAL),
     'GET /v2/health/ready': [[503], 1_000],
   },
   'feature-shard': {
+    ...LIFECYCLE,
     ...each([[503], 1_000], 'POST /v1/features/read', 'POST /get-online-features'),
     ...each([[503], 1_000], 'POST /v1/predictions/expected-spend'),
     ...{ [PIPELINE]: REPORT, [BACKFILL]: [[202, 503], 7_000] },
     'GET /v1/admin/features/digest': [[503], 31_000],
   },
   'outbox-relay': {
-    ...{ ...DIAGNOSIS, ...GATES },
+    ...{ ...DIAGNOSIS, ...GATES, ...LIFECYCLE },
     [BACKFILL]: [[503], 7_000],
     'GET /v1/admin/features': [[200], 2_000],
     [SWEEP]: [[503], 31_000],
@@ -102,18 +106,19 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
   },
   'cache-stats': {
     ...each(REPORT, 'GET /metrics', 'GET /v1/admin/cache/stats', 'GET /v1/admin/deprecations'),
-    ...{ ...DEPENDENCIES, ...GATES, ...IMPACT },
+    ...{ ...DEPENDENCIES, ...GATES, ...IMPACT, ...LIFECYCLE },
     ...each(REPORT, 'GET /v1/admin/series', 'GET /v1/admin/series/live'),
   },
-  'quality-window': { ...GATES, ...each(REPORT, 'GET /metrics', 'GET /v1/quality') },
-  datasets: each(REPORT, ...DATASETS, DATASET_REMOVAL),
-  'training-runs': { ...each(REPORT, ...RUNS, ...RUN_CHANGES), [RUN_START]: [[503], 6_000] },
-  'drift-watches': { 'GET /v1/admin/models/{model}/drift': REPORT },
+  'quality-window': { ...GATES, ...LIFECYCLE, ...each(REPORT, 'GET /metrics', 'GET /v1/quality') },
+  datasets: { ...LIFECYCLE, ...each(REPORT, ...DATASETS, DATASET_REMOVAL) },
+  ...{ 'queued-events': LIFECYCLE, 'rate-limiter': LIFECYCLE, idempotency: LIFECYCLE },
+  'training-runs': { ...LIFECYCLE, ...each(REPORT, ...RUNS, ...RUN_CHANGES), [RUN_START]: [[503], 6_000] },
+  'drift-watches': { ...LIFECYCLE, 'GET /v1/admin/models/{model}/drift': REPORT },
   // What it has seen is left out then.
-  rollouts: { 'GET /v1/admin/models/{model}/rollout': [[200], 2_000] },
-  feedback: each(REPORT, 'GET /v1/admin/models/{model}/feedback'),
+  rollouts: { ...LIFECYCLE, 'GET /v1/admin/models/{model}/rollout': [[200], 2_000] },
+  feedback: { ...LIFECYCLE, ...each(REPORT, 'GET /v1/admin/models/{model}/feedback') },
   alerts: {
-    ...{ ...DEPENDENCIES, ...GATES },
+    ...{ ...DEPENDENCIES, ...GATES, ...LIFECYCLE },
     ...each(
       REPORT,
       ...['GET /v1/admin/alerts', 'POST /v1/admin/alerts/test', ...INCIDENTS],
@@ -124,7 +129,7 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
       ]),
     ),
   },
-  'change-feed': { 'GET /v1/changes': [[503], 1_000], 'GET /metrics': [[200], 3_000] },
+  'change-feed': { ...LIFECYCLE, 'GET /v1/changes': [[503], 1_000], 'GET /metrics': [[200], 3_000] },
   kv: { ...INSPECTION, ...DIAGNOSIS, ...GATES },
   'regional-clock': INSPECTION,
   'colo-cache': INSPECTION,
@@ -151,7 +156,7 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
     'GET /metrics': [[200], 3_000],
   },
   database: {
-    ...{ ...INSPECTION, ...DIAGNOSIS, ...DEPENDENCIES, ...PHASES, ...GATES, ...IMPACT },
+    ...{ ...INSPECTION, ...DIAGNOSIS, ...DEPENDENCIES, ...PHASES, ...GATES, ...IMPACT, ...LIFECYCLE },
     ...each(STATEMENT, ...WRITES, PIPELINE, RELEASE),
     ...each(STATEMENT, 'GET /v1/events/{source}/{id}', 'GET /v1/lineage/events'),
     ...each(STATEMENT, 'GET /v1/lineage/event/{source}/{id}'),

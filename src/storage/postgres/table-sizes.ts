@@ -14,8 +14,9 @@ const Size = z.object({
 /** How large a table is. */
 export type TableSize = z.output<typeof Size>;
 
+/** A table that was never analysed has no estimate, and statistics of 0 rows may have missed some. */
 const SIZE = sql`pg_total_relation_size(c.oid) as bytes,
-  coalesce(case when c.reltuples >= 0 then c.reltuples::bigint end, pg_stat_get_live_tuples(c.oid)) as rows`;
+  coalesce(case when c.reltuples >= 0 then c.reltuples::bigint end, nullif(pg_stat_get_live_tuples(c.oid), 0)) as rows`;
 
 /** The sizes of Millrace's own tables, by name. Reads no rows of them. */
 export async function readOwnSizes(db: NeonHttpDatabase): Promise<TableSize[]> {

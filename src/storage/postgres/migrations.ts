@@ -20,5 +20,5 @@ export const MIGRATIONS: readonly { readonly tag: string; readonly when: number 
   { tag: '0014_erasures', when: 1_795_993_383_442 },
   { tag: '0015_row_changes', when: 1_796_004_768_908 },
   { tag: '0016_outbox_traces', when: 1_796_018_857_779 },
-  { tag: '0018_lifecycle', when: 1_796_083_717_136 },
+  { tag: '0017_lifecycle', when: 1_796_083_717_136 },
 ];

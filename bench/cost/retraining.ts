@@ -43,8 +43,8 @@ export interface RunCounts {
   readonly r2Writes: number;
 }
 
-/** Statements of `TrainingRuns` beside history: the newest event, gates, lineage, the champion, and the registry. */
-const RUN_STATEMENTS = { always: 9, ofChallenger: 2 } as const;
+/** Statements of `TrainingRuns` beside history: the newest event, gates, lineage, the champion, and two of the registry. */
+const RUN_STATEMENTS = { always: 10, ofChallenger: 2 } as const;
 
 const pagesOf = ({ events }: Retraining) => Math.ceil(events / PAGE_EVENTS_MAX) + 1;
 

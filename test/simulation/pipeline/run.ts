@@ -1,3 +1,4 @@
+import { resetBreakers } from '../../../src/platform/breakers.ts';
 import { countDead, mend, reset, type SimulatedDatabase } from './database.ts';
 import { judge } from './judge.ts';
 import type { Machine } from './machine.ts';
@@ -22,6 +23,9 @@ let current: Machine | undefined;
 
 /** Makes every request to the database, and every digest, a step of the process that asks. */
 export function takeOver(): void {
+  // Time does not pass for the breakers, so none opens: what they do follows the machine's clock otherwise, and not the seed.
+  // To its caller, a refused call is one that fails without an effect, and schedules have these.
+  resetBreakers(() => 0);
   const fetch = globalThis.fetch;
   globalThis.fetch = async (input, init) => {
     if (current?.process === undefined) return await fetch(input, init);

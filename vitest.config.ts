@@ -113,7 +113,7 @@ export default defineConfig({
         ...PATIENT,
         // A quarter of the time of these short files would go into loading the same modules again.
         isolate: false,
-        setupFiles: ['test/support/node/zod-openapi.ts'],
+        setupFiles: ['test/support/node/zod-openapi.ts', 'test/support/node/fresh-breakers.ts'],
       }),
       ...layer('simulation', ['test/simulation'], PATIENT),
       ...layer('model', ['test/model'], PATIENT),

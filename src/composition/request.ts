@@ -5,14 +5,6 @@ import { readRows } from '../features/row-cache.ts';
 import type { GatewayPorts } from '../gateway/app.ts';
 import type { ChampionPorts } from '../gateway/champion.ts';
 import { newTicket } from '../gateway/principals/ticket.ts';
-import { readChampion } from '../inference/registry.ts';
-import type { LineageContext } from '../operations/lineage/context.ts';
-import { datasetsOf } from '../operations/lineage/datasets.ts';
-import { walk } from '../operations/lineage/graph.ts';
-import { neighboursOf } from '../operations/lineage/neighbours.ts';
-import { withRemovals } from '../operations/lineage/removed.ts';
-import { findRoot } from '../operations/lineage/root.ts';
-import { runEventOf } from '../operations/lineage/run-events.ts';
 import { reportTraining } from '../operations/lineage/training.ts';
 import { eventsMessage } from '../pipeline/ingest.ts';
 import { type LineageFacts, REQUEST_PAUSE_MS } from '../pipeline/lineage/recorder.ts';
@@ -27,7 +19,6 @@ import { listKeys } from '../storage/postgres/api-keys.ts';
 import { guarded } from '../storage/postgres/connect.ts';
 import { missingKeys } from '../storage/postgres/entity-writes.ts';
 import { type RowTagsOf, readEventStatus } from '../storage/postgres/event-status.ts';
-import { readLineageEvents } from '../storage/postgres/lineage-read.ts';
 import { endTraining, startTraining } from '../storage/postgres/lineage-runs.ts';
 import {
   closeReleased,
@@ -36,7 +27,6 @@ import {
   readQuarantined,
   statesOfQuarantined,
 } from '../storage/postgres/quarantine.ts';
-import { readRemoved } from '../storage/postgres/removals.ts';
 import { readReplay, startReplay } from '../storage/postgres/replays.ts';
 import { adminPorts, askShards } from './admin.ts';
 import { alertRoutePorts } from './alerts.ts';
@@ -61,7 +51,7 @@ import type { BoundIsolate } from './isolate.ts';
 import { kafkaReport, seekKafka, startKafkaSources } from './kafka.ts';
 import { keyPorts } from './keys.ts';
 import { lifecyclePorts } from './lifecycle-report.ts';
-import { noteLineage, sweepRuns } from './lineage.ts';
+import { lineagePorts, noteLineage, sweepRuns } from './lineage.ts';
 import { modelRegistryPorts } from './models.ts';
 import { cacheStats, changeFeed, featureShard, qualityWindow } from './objects.ts';
 import { phasePorts } from './phases.ts';
@@ -208,33 +198,7 @@ export class RequestPorts implements GatewayPorts {
   }
 
   get lineage(): GatewayPorts['lineage'] {
-    const { config, db, isolate, registry } = this.#bound;
-    const { catalog } = isolate;
-    const datasets = datasetsOf(catalog, config.database.url);
-    return {
-      runEvents: (after, limit) =>
-        guarded(async () => {
-          // The cron may be disabled, and locally there is none, so each reader ends the runs that are over.
-          await sweepRuns(db);
-          const rows = await readLineageEvents(db, after, limit);
-          return rows.map((row) => ({ cursor: row.cursor, event: runEventOf(row, catalog, datasets) }));
-        }),
-      walk: (root, { directions, depth, limit }) => {
-        const champions = new Map<string, ReturnType<LineageContext['champion']>>();
-        const champion: LineageContext['champion'] = (model) => {
-          const read = champions.get(model) ?? readChampion(model, registry).then((found) => found?.manifest);
-          champions.set(model, read);
-          return read;
-        };
-        const context = { db, catalog, datasets, limit, now: systemNow(), champion };
-        return guarded(async () => {
-          const node = await findRoot(root, context);
-          if (node === undefined) return undefined;
-          const walked = await walk(node, directions, depth, neighboursOf(context));
-          return await withRemovals(walked, (datasets, versions) => readRemoved(db, datasets, versions));
-        });
-      },
-    };
+    return lineagePorts(this.#bound);
   }
 
   get models(): GatewayPorts['models'] {

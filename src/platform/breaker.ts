@@ -15,11 +15,11 @@ export interface BreakerRule {
  */
 export const BREAKER_RULE: BreakerRule = { failuresMin: 5, spanMs: 1_000, openMs: 500, openMaxMs: 5_000 };
 
-/** What happens to a call: it is made, it is made to find out whether the peer answers again, or it is not made. */
+/**
+ * What happens to a call: it is made (the breaker is closed), made to find out whether the peer answers again (half-open), or
+ * not made (open).
+ */
 export type Admission = 'call' | 'probe' | 'refused';
-
-/** `closed`: calls are made. `open`: they are refused. `half-open`: one is made, and decides. */
-export type BreakerState = 'closed' | 'open' | 'half-open';
 
 /**
  * After this long without an answer to a probe another one is admitted, in milliseconds: some calls may wait for 30 s, and a
@@ -47,11 +47,6 @@ export class Breaker {
   constructor(rule: BreakerRule, random: () => number) {
     this.#rule = rule;
     this.#random = random;
-  }
-
-  state(nowMs: number): BreakerState {
-    if (this.#openings === 0) return 'closed';
-    return nowMs < this.#openUntilMs ? 'open' : 'half-open';
   }
 
   /** How long calls are refused at least, in milliseconds. */

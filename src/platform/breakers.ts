@@ -40,13 +40,15 @@ function guardOf(peer: string): Guarded {
   return guard;
 }
 
-/** @throws PeerRefused while the breaker of the peer is open. */
-export function admitCall(peer: string, deadlineMs: number): Exclude<Admission, 'refused'> {
-  const nowMs = now();
+/** Whether a call is made. @param deadlineMs of the call, in milliseconds. */
+export function admitCall(peer: string, deadlineMs: number): Admission {
+  return guardOf(peer).breaker.admit(now(), deadlineMs);
+}
+
+/** The error of a call that is refused now. */
+export function refusalOf(peer: string): PeerRefused {
   const { breaker, reason } = guardOf(peer);
-  const admission = breaker.admit(nowMs, deadlineMs);
-  if (admission === 'refused') throw new PeerRefused(peer, breaker.remainingMs(nowMs), reason);
-  return admission;
+  return new PeerRefused(peer, breaker.remainingMs(now()), reason);
 }
 
 /** A call was answered. */

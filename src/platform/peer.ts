@@ -1,4 +1,4 @@
-import { admitCall, noteAnswer, noteFailure, PeerRefused } from './breakers.ts';
+import { admitCall, noteAnswer, noteFailure, refusalOf } from './breakers.ts';
 import { systemNow, withTimeout } from './clock.ts';
 import { type CounterSample, FAILURE_CHARACTERS_MAX, type PeerFailure } from './counters.ts';
 import { durationNames, TimedOutcomes } from './durations.ts';
@@ -110,7 +110,12 @@ export type EndOfCall = (
  * @throws PeerRefused while the breaker is open.
  */
 export function beginCall(peer: Dependency, deadlineMs: number): EndOfCall {
-  const admission = admitted(peer, deadlineMs);
+  const admission = admitCall(peer, deadlineMs);
+  if (admission === 'refused') {
+    refusals.set(peer, (refusals.get(peer) ?? 0) + 1);
+    hasCounted();
+    throw refusalOf(peer);
+  }
   const startedMs = systemNow();
   let hasEnded = false;
   return (outcome, error, isAnswer = outcome === 'ok') => {
@@ -120,18 +125,6 @@ export function beginCall(peer: Dependency, deadlineMs: number): EndOfCall {
     if (isAnswer) noteAnswer(peer);
     else noteFailure(peer, admission, error);
   };
-}
-
-function admitted(peer: Dependency, deadlineMs: number): ReturnType<typeof admitCall> {
-  try {
-    return admitCall(peer, deadlineMs);
-  } catch (error) {
-    if (error instanceof PeerRefused) {
-      refusals.set(peer, (refusals.get(peer) ?? 0) + 1);
-      hasCounted();
-    }
-    throw error;
-  }
 }
 
 /**

@@ -2,6 +2,7 @@ import type * as z from 'zod';
 import type { Catalog } from '../catalog.ts';
 import { answerCursors, cursorsIn } from '../list-cursor.ts';
 import type { Report } from '../problem.ts';
+import { SAMPLE_TEXTS } from '../sample-texts.ts';
 
 /** For a longer grain, make the date a parameter of the view. */
 const GRAIN_MS_MAX = 86_400_000;
@@ -50,16 +51,6 @@ export function checkViews(catalog: Catalog, report: Report): void {
       report(view, named, `It varies on "${reserved}".`, 'Choose a name that does not begin with "@".');
   }
 }
-
-/** Sample texts of many kinds. A schema that reports a type error for all of them accepts no text. */
-const SAMPLE_TEXTS = [
-  '1',
-  'a',
-  'true',
-  '0b1f7a52-6c6e-4a39-9a53-9a4f6c4d1c11',
-  '2026-01-01',
-  '2026-01-01T00:00:00Z',
-];
 
 /** Path and query are texts, so `z.int()` refuses every request with 400. */
 function checkTexts(view: Catalog['views'][number], named: string, report: Report): void {

@@ -4,8 +4,9 @@ import { answerOf, ELEMENTS_MAX, type ImpactAnswer } from '../../operations/impa
 import { catalogGraph } from '../../operations/impact/catalog-graph.ts';
 import { ELEMENT_CHARACTERS_MAX, type Resolved, resolveElement } from '../../operations/impact/elements.ts';
 import { type ImpactGraph, KINDS, RELATIONS, SOURCES } from '../../operations/impact/graph.ts';
-import { observeViews, type WithTimeout } from '../../operations/impact/observed-views.ts';
+import { observeViews } from '../../operations/impact/observed-views.ts';
 import { type PrincipalPorts, principalsOf } from '../../operations/impact/principals.ts';
+import type { Time } from '../../platform/clock.ts';
 import { Failure } from '../../platform/failure.ts';
 import { parsed } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
@@ -133,7 +134,7 @@ class Graphs {
     return inventoryOf(operationsOf(this.#app.openAPIRegistry));
   }
 
-  async get(withTimeout: WithTimeout): Promise<ImpactGraph> {
+  async get(withTimeout: Time['withTimeout']): Promise<ImpactGraph> {
     if (this.#graph !== undefined) return this.#graph;
     const { catalog } = this.#gateway;
     const graph = catalogGraph(catalog, this.routes, await observeViews(catalog, withTimeout));

@@ -6,7 +6,9 @@ import type { FeatureRow } from '../../define/feature-value.ts';
 import { orderOfCursor } from '../../define/list-cursor.ts';
 import { type KeyHolder, SCOPES } from '../../define/principal.ts';
 import { BOOTSTRAP_ID } from '../../define/rows.ts';
+import { SAMPLE_TEXTS } from '../../define/sample-texts.ts';
 import type { ViewDefinition, ViewLoad } from '../../define/view.ts';
+import type { Time } from '../../platform/clock.ts';
 import { noReads, type Reads, recordingDatabase } from './recording.ts';
 import { type KnownValues, knownValues, SampleRows } from './samples.ts';
 import { tablesOf } from './tables.ts';
@@ -20,28 +22,17 @@ export interface ObservedView extends Reads {
 
 /** The time of a run, in milliseconds since the Unix epoch: 2026-01-01. */
 const NOW_MS = 1_767_225_600_000;
-/** Values that many schemas of parameters take. */
-const TEXTS = [
-  '1',
-  'a',
-  'true',
-  '0b1f7a52-6c6e-4a39-9a53-9a4f6c4d1c11',
-  '2026-01-01',
-  '2026-01-01T00:00:00Z',
-];
 const REASON_CHARACTERS_MAX = 200;
 
 const HOLDER: KeyHolder = { kind: 'key', id: BOOTSTRAP_ID, scopes: new Set(SCOPES), claims: {} };
 
-/** Stops waiting for work that does not end, and rejects. */
-export type WithTimeout = <T>(work: Promise<T>, ms: number, error: () => Error) => Promise<T>;
 /** A run has no I/O, so it ends at once unless `load` waits for something else than the database. */
 const RUN_MS_MAX = 250;
 
 /** Runs each view of a catalog. */
 export async function observeViews(
   catalog: Catalog,
-  withTimeout: WithTimeout,
+  withTimeout: Time['withTimeout'],
 ): Promise<Map<string, ObservedView>> {
   const known = { keys: exampleValues(catalog.events, NOW_MS), values: knownValues(catalog, NOW_MS) };
   const found = catalog.views.map(async (view) => {
@@ -70,7 +61,7 @@ async function observeView(
   view: ViewDefinition,
   catalog: Catalog,
   known: Known,
-  withTimeout: WithTimeout,
+  withTimeout: Time['withTimeout'],
 ): Promise<ObservedView> {
   const reads = noReads();
   const tags = new Set<string>();
@@ -194,7 +185,7 @@ function sampleOf(
   const orderBy = orderOfCursor(unwrapped(field));
   const texts =
     orderBy === undefined
-      ? [...candidates(name, field, keys, view.path), ...TEXTS, ...listed(field)]
+      ? [...candidates(name, field, keys, view.path), ...SAMPLE_TEXTS, ...listed(field)]
       : [samples.cursor(orderBy)];
   return texts.find((text) => z.safeParse(field, text).success);
 }

@@ -1,5 +1,6 @@
 import type { Scope } from '../../define/principal.ts';
 import { BOOTSTRAP_ID } from '../../define/rows.ts';
+import type { Time } from '../../platform/clock.ts';
 import type { CounterReport } from '../../platform/counters.ts';
 import { DeadlinePassed } from '../../platform/deadline.ts';
 import { Failure } from '../../platform/failure.ts';
@@ -7,7 +8,6 @@ import { deprecatedUsers } from '../deprecations.ts';
 import { type ImpactAnswer, routesIn } from './answer.ts';
 import { type RouteFacts, routeName } from './counted.ts';
 import type { ImpactGraph } from './graph.ts';
-import type { WithTimeout } from './observed-views.ts';
 
 /** The most keys that are looked at, the newest first. */
 const KEYS_MAX = 200;
@@ -27,7 +27,7 @@ export interface KnownKey {
 const WAIT_MS = 2_000;
 
 export interface PrincipalPorts {
-  readonly withTimeout: WithTimeout;
+  readonly withTimeout: Time['withTimeout'];
   readonly now: () => number;
   /** The counters of all isolates. @throws Failure */
   readonly counters: () => Promise<CounterReport>;

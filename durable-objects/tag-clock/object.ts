@@ -80,6 +80,12 @@ export class TagClock extends DurableObject implements RemoteClock {
     return this.#root().invalidate(tags);
   }
 
+  /** Makes everything void that was cached before, and all tokens of before; see `RootClock`. On the root only. */
+  async beginEpoch(): Promise<Token> {
+    const epoch = newId();
+    return this.#root().beginEpoch(epoch, (floorSeq) => this.#store?.beginEpoch(epoch, floorSeq));
+  }
+
   /** Who switched which phase, when and why. On the root only. */
   async phases(): Promise<PhaseRecord> {
     this.#root();

@@ -103,6 +103,15 @@ export class ClockStore {
     this.#record = record;
   }
 
+  /** Gives the clock another epoch, and removes all invalidations: they void nothing that the epoch does not. */
+  beginEpoch(epoch: string, floorSeq: number): void {
+    const { sql } = this.#storage;
+    this.#storage.transactionSync(() => {
+      sql.exec('update clock set epoch = ?, floor_seq = ? where id = 0', epoch, floorSeq);
+      sql.exec('delete from invalidations');
+    });
+  }
+
   /** Removes the invalidations up to the floor, in one transaction with the floor itself. */
   forget(floorSeq: number): void {
     const { sql } = this.#storage;

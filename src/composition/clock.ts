@@ -27,6 +27,19 @@ export async function invalidateTags(env: ClockEnv, tags: readonly string[]): Pr
   }
 }
 
+/**
+ * Begins a new epoch of the clock. Returns once the root clock has it on disk.
+ *
+ * @throws Failure `clock_unavailable`
+ */
+export async function beginEpoch(env: ClockEnv): Promise<Token> {
+  try {
+    return await rootClock(env).beginEpoch();
+  } catch (error) {
+    throw clockUnavailable(error);
+  }
+}
+
 /** A clock whose answers to syncs are counted in bytes. */
 function counted(peer: Peer, clock: RemoteClock): RemoteClock {
   return {

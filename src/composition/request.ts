@@ -34,7 +34,7 @@ import { loadAsOfIn, tokenAt, watchShardsIn } from './as-of.ts';
 import { auditPorts } from './audit.ts';
 import { queuedItems } from './backlog.ts';
 import { championIn, rolloutIn } from './champion.ts';
-import { invalidateTags } from './clock.ts';
+import { beginEpoch, invalidateTags } from './clock.ts';
 import { datasetRoutePorts } from './datasets.ts';
 import { deadLetterPorts } from './dead-letters.ts';
 import { diagnosisPorts } from './diagnosis.ts';
@@ -95,7 +95,12 @@ export class RequestPorts implements GatewayPorts {
   }
 
   get cache(): GatewayPorts['cache'] {
-    return { invalidate: this.#invalidate, ...inspectionPorts(this.#bound, this.#scope) };
+    const { env } = this.#bound;
+    return {
+      invalidate: this.#invalidate,
+      beginEpoch: () => beginEpoch(env),
+      ...inspectionPorts(this.#bound, this.#scope),
+    };
   }
 
   get datasets(): GatewayPorts['datasets'] {

@@ -122,6 +122,52 @@ async function withStorage(
   });
 }
 
+describe('a new epoch', () => {
+  const entryAt = ({ epoch, seq }: { epoch: string; seq: number }) => ({ epoch, stamp: seq });
+
+  it('voids every entry and mirror of before, also after an eviction, and its own entries live', async () => {
+    const before = await root().invalidateTags([1]);
+    const old = entryAt(before);
+    expect(isValid(await mirror(), old, [2])).toBe(true);
+    const begun = await root().beginEpoch();
+    expect(begun).toEqual({ epoch: expect.not.stringMatching(before.epoch), seq: before.seq });
+    expect(isValid(await mirror(), old, [2])).toBe(false);
+    expect(isValid(await mirror(), entryAt(begun), [1, 2])).toBe(true);
+    await evictDurableObject(root());
+    expect(await mirror()).toMatchObject({ epoch: begun.epoch, seq: begun.seq });
+    expect(await root().invalidateTags([2])).toEqual({ epoch: begun.epoch, seq: begun.seq + 1 });
+    expect([
+      isValid(await mirror(), entryAt(begun), [2]),
+      isValid(await mirror(), entryAt(begun), [1]),
+    ]).toEqual([...[false, true]]);
+  });
+
+  it('reaches a region with its next sync, and keeps the phases', async () => {
+    await root().switchPhase({ phase: 'cache', state: 'off', by: 'key:a', reason: 'r' }, []);
+    const region = clockAt(env.TAG_CLOCK.getByName('weur'));
+    const strong = { ...WHOLE, takesPhases: true };
+    const before = await region.sync(strong);
+    const begun = await root().beginEpoch();
+    const after = await region.sync({ ...strong, epoch: before.epoch, sinceSeq: before.seq });
+    expect(after).toMatchObject({ epoch: begun.epoch, seq: begun.seq, phases: { states: { cache: 'off' } } });
+  });
+
+  it('costs its row and those of the invalidations that it removes', async () => {
+    await withStorage((storage, rows) => {
+      const store = new ClockStore(storage);
+      store.load(() => 'e', new Horizon(1_000));
+      for (let seq = 1; seq <= 100; seq += 1) store.save(seq, [seq], seq);
+      rows();
+      store.beginEpoch('next', 100);
+      const { read, written } = rows();
+      expect(written).toBeLessThanOrEqual(101);
+      expect(read).toBeLessThanOrEqual(102);
+      const clock = new ClockStore(storage).load(() => 'never', new Horizon(1_000));
+      expect([clock.epoch, clock.seq, clock.changed.floorSeq]).toEqual(['next', 100, 100]);
+    });
+  });
+});
+
 describe('the storage of the root clock', () => {
   const horizon = () => new Horizon(1_000);
   const tagsOf = (seq: number) => Array.from({ length: 300 }, (_, index) => seq * 1_000 + index);

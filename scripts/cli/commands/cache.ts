@@ -8,6 +8,7 @@ interface What {
   readonly path?: string;
   readonly view?: string;
   readonly everything?: boolean;
+  readonly newEpoch?: boolean;
 }
 
 interface InspectFlags {
@@ -28,16 +29,21 @@ export function registerCache(program: Command): void {
     .option('--path <path>', 'an address, with its query')
     .option('--view <name>', 'all answers of a view or a model')
     .option('--everything', 'all answers')
-    .action(async ({ tag, path, view, everything }: What, command: Command) => {
+    .option(
+      '--new-epoch',
+      'all answers and all tokens, by a new epoch of the clock: after a restore of the database',
+    )
+    .action(async ({ tag, path, view, everything, newEpoch }: What, command: Command) => {
       const bodies = [
         ...(tag === undefined ? [] : [{ tags: tag }]),
         ...(path === undefined ? [] : [{ path }]),
         ...(view === undefined ? [] : [{ view }]),
         ...(everything === true ? [{ everything }] : []),
+        ...(newEpoch === true ? [{ epoch: 'new' as const }] : []),
       ] as const;
       const [body] = bodies;
       if (body === undefined || bodies.length > 1)
-        throw new UsageError('Give one of --tag, --path, --view and --everything.');
+        throw new UsageError('Give one of --tag, --path, --view, --everything and --new-epoch.');
       const cli = new Cli(command);
       const { data } = await cli.client.post('/v1/admin/cache/purge', { body });
       cli.print(data, `Invalidated. Millrace-Token: ${data.token}`);

@@ -4,7 +4,7 @@ import { ChangedTags, CLOCK_LIMITS, type ClockLimits } from './changed-tags.ts';
 
 /** The state and rules of the tag clock (docs/coherence.md), without I/O, time or randomness. */
 export interface Clock {
-  /** Created together with the storage. Entries and tokens of another epoch are invalid. */
+  /** Created together with the storage, or after a restore. Entries and tokens of another epoch are invalid. */
   readonly epoch: string;
   /** The number of the newest invalidation; every change up to it that is above the floor is in `changed`. */
   seq: number;

@@ -3,7 +3,7 @@ import type { PhaseStates } from '../../platform/phases.ts';
 import type { Region } from '../../platform/regions.ts';
 import { INVALIDATION_TAGS_MAX } from '../entry.ts';
 import type { Token } from './clock.ts';
-import { type Clock, invalidate } from './clock.ts';
+import { type Clock, invalidate, newClock } from './clock.ts';
 import { type Delta, encodeDelta } from './delta.ts';
 import type { Horizon } from './horizon.ts';
 import type { ClockParent, SyncAnswer, SyncRequest } from './mirror.ts';
@@ -30,7 +30,7 @@ export interface RootPorts {
 
 /** The root clock, the only one that invalidates. Its memory is a copy of its storage. */
 export class RootClock implements ClockParent {
-  readonly #clock: Clock;
+  #clock: Clock;
   readonly #ports: RootPorts;
   readonly #horizon: Horizon;
   readonly #pushes = new PushList();
@@ -76,6 +76,25 @@ export class RootClock implements ClockParent {
    */
   switchPhases(states: PhaseStates, tags: readonly number[], persist: (seq: number) => void): Token {
     return this.#invalidate(tags, { states, persist });
+  }
+
+  /**
+   * Begins a new epoch: every entry, mirror and token of before is void. It is for a source whose past was changed, such as
+   * a database that was restored: no tag names what differs then. The numbers go on and the phases stay.
+   *
+   * @param epoch an id that no clock had before.
+   * @param persist writes the epoch and the floor, and forgets all invalidations, or throws and changes nothing.
+   */
+  beginEpoch(epoch: string, persist: (floorSeq: number) => void): Token {
+    const { seq, limits, phases } = this.#clock;
+    persist(seq);
+    const clock = newClock(epoch, limits);
+    clock.seq = seq;
+    clock.phases = phases;
+    clock.changed.forgetUpTo(seq);
+    this.#clock = clock;
+    this.#persistedFloorSeq = seq;
+    return this.token;
   }
 
   /** The newest moment. */

@@ -26,14 +26,22 @@ const Purge = z.union([
   }),
   z.strictObject({ view: z.string().max(128) }),
   z.strictObject({ everything: z.literal(true) }),
+  z.strictObject({
+    epoch: z.literal('new').openapi({
+      description:
+        'begins a new epoch of the clock, as after a restore of the database: all cached answers are void, and tokens of before are refused with 412',
+    }),
+  }),
 ]);
 
 export interface PurgePorts {
   /** Returns once the root clock has the invalidation on disk. */
   readonly invalidate: (tags: readonly string[]) => Promise<Token>;
+  /** Voids everything that was cached before, and all tokens of before. Returns once the root clock has it on disk. */
+  readonly beginEpoch: () => Promise<Token>;
 }
 
-/** Purges cached answers by tag, by path, by view, or all of them. */
+/** Purges cached answers by tag, by path, by view, or all of them, also with their epoch. */
 export function registerCacheAdmin(
   app: OpenAPIHono<AppEnv>,
   gateway: Gateway,
@@ -53,7 +61,7 @@ export function registerCacheAdmin(
         z.object({ token: TokenText }),
         ['Millrace-Token'],
       ),
-      400: problem('The body has none of tags, path, view and everything.'),
+      400: problem('The body has none of tags, path, view, everything and epoch.'),
       404: problem('No cached route has this path, or no view has this name.'),
     },
   });
@@ -63,14 +71,14 @@ export function registerCacheAdmin(
     const parsed = Purge.safeParse(body);
     if (!parsed.success) {
       const issue = parsed.error.issues[0];
-      throw new Failure('invalid_request', 'Send tags, path, view, or everything: true.', {
+      throw new Failure('invalid_request', 'Send tags, path, view, everything: true, or epoch: "new".', {
         pointer: jsonPointer(issue?.path ?? []),
       });
     }
-    const tags = tagsOf(gateway.catalog, cachedRoutes, parsed.data);
+    const purge = purgeOf(gateway.catalog, cachedRoutes, parsed.data);
     const action = { action: 'cache.purge', target: targetOf(parsed.data), detail: parsed.data };
     const token = await gateway.audited(c, action, async () => {
-      const result = formatToken(await cacheOf(c).invalidate(tags));
+      const result = formatToken(await purge(cacheOf(c)));
       return { result, after: { token: result } };
     });
     return c.json({ token }, 200, { 'millrace-token': token });
@@ -80,13 +88,25 @@ export function registerCacheAdmin(
 function targetOf(purge: z.output<typeof Purge>): string {
   if ('tags' in purge) return purge.tags.join(' ');
   if ('everything' in purge) return 'everything';
+  if ('epoch' in purge) return 'epoch';
   return 'path' in purge ? purge.path : purge.view;
+}
+
+/** @throws Failure if the purge names what there is not. */
+function purgeOf(
+  catalog: Catalog,
+  cachedRoutes: readonly CachedRoute[],
+  purge: z.output<typeof Purge>,
+): (ports: PurgePorts) => Promise<Token> {
+  if ('epoch' in purge) return (ports) => ports.beginEpoch();
+  const tags = tagsOf(catalog, cachedRoutes, purge);
+  return (ports) => ports.invalidate(tags);
 }
 
 function tagsOf(
   catalog: Catalog,
   cachedRoutes: readonly CachedRoute[],
-  purge: z.output<typeof Purge>,
+  purge: Exclude<z.output<typeof Purge>, { epoch: 'new' }>,
 ): string[] {
   if ('tags' in purge) return purge.tags;
   if ('everything' in purge) return [EVERYTHING];

@@ -53,7 +53,11 @@ describe.concurrent('a wrong call is one line and the exit code 2', { timeout: T
     ['scripts/cli.ts', ['kafka-sek'], '(Did you mean kafka-seek?)'],
     ['scripts/cli.ts', ['digest', '--rebuild'], "unknown option '--rebuild'"],
     ['scripts/cli.ts', ['events', 'status', '/s'], "missing required argument 'id'"],
-    ['scripts/cli.ts', ['cache', 'invalidate'], 'Give one of --tag, --path, --view and --everything.'],
+    [
+      'scripts/cli.ts',
+      ['cache', 'invalidate'],
+      'Give one of --tag, --path, --view, --everything and --new-epoch.',
+    ],
     ['scripts/cli.ts', ['digest', '--key-file', '/none'], '--key-file names /none, which cannot be read'],
     ['scripts/cli.ts', ['completion', 'tcsh'], 'The shells are bash, zsh and fish, not "tcsh".'],
     [

@@ -82,3 +82,24 @@ it('a switch that cannot be persisted leaves the root as it was', async () => {
   const answer = await root.sync({ epoch: 'e', sinceSeq: 0, maxAgeMs: 0, atLeast: undefined });
   expect(answer.phases).toEqual({ states: off, seq: 1 });
 });
+
+it('an epoch that cannot be persisted leaves the root as it was', async () => {
+  const root = new RootClock(newClock('e'), new Horizon(1_000), 'i', {
+    time: { now: () => 0, withTimeout },
+    ...{ save: () => undefined, forget: () => undefined, push: async () => undefined },
+    ...{ heartbeat: async () => undefined, keepAlive: () => undefined },
+  });
+  const off = statesOfCode(2);
+  root.switchPhases(off, [7], () => undefined);
+  expect(() =>
+    root.beginEpoch('next', () => {
+      throw new Error('The disk is full.');
+    }),
+  ).toThrow('full');
+  expect(root.token).toEqual({ epoch: 'e', seq: 1 });
+  const floors: number[] = [];
+  expect(root.beginEpoch('next', (floor) => floors.push(floor))).toEqual({ epoch: 'next', seq: 1 });
+  const ask = { epoch: 'e', sinceSeq: 1, maxAgeMs: 0, atLeast: undefined };
+  expect(floors).toEqual([1]);
+  expect(await root.sync(ask)).toMatchObject({ epoch: 'next', sinceSeq: 1, seq: 1, phases: { states: off } });
+});

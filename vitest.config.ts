@@ -48,6 +48,7 @@ const NOT_IN_PART = [
   'test/conformance/training/measures.long.test.ts',
   'test/browser/client.long.test.ts',
   'test/e2e/verify-coherence-faults.long.test.ts',
+  'test/e2e/chaos.long.test.ts',
   'test/e2e/largest-model.long.test.ts',
   'test/workers/feature-shard-upkeep.long.test.ts',
 ];

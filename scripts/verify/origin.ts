@@ -40,6 +40,8 @@ begin
 end $$`;
 const GUARD_TRIGGER =
   'create trigger no_step_back before update on products for each row execute function no_step_back()';
+/** The statements of that rule. */
+export const VERSION_GUARD = [GUARD, GUARD_TRIGGER] as const;
 
 /** @param databaseUrl a server on which a database may be made and dropped; undefined for PGlite in memory. */
 export async function startOrigin(databaseUrl: string | undefined): Promise<Origin> {
@@ -50,8 +52,7 @@ export async function startOrigin(databaseUrl: string | undefined): Promise<Orig
   const [message]: unknown[] = await once(thread, 'message');
   const { connectionString, directEndpoint, unreliableEndpoint } = Started.parse(message);
   const db = connect({ url: connectionString, endpoint: directEndpoint });
-  await db.execute(sql.raw(GUARD));
-  await db.execute(sql.raw(GUARD_TRIGGER));
+  for (const statement of VERSION_GUARD) await db.execute(sql.raw(statement));
   let closing: Promise<[string, number][]> | undefined;
   const close = async () => {
     thread.postMessage('close');

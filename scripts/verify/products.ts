@@ -1,3 +1,5 @@
+import { type Random, systemRandom } from '../../src/platform/random.ts';
+
 /** The things that are written and read. */
 export interface Products {
   /** Written by `PUT` all the time; the first are read most. */
@@ -25,9 +27,9 @@ export function allOf({ hot, newcomers, born, foreign }: Products): string[] {
 }
 
 /** An index from 0 to `count` - 1; the k-th is drawn with a probability in proportion to 1 / k (Zipf). */
-export function zipf(count: number): number {
+export function zipf(count: number, random: Random = systemRandom): number {
   // The inverse of the continuous distribution, which is near enough to the discrete one.
-  return Math.min(count - 1, Math.floor((count + 1) ** Math.random()) - 1);
+  return Math.min(count - 1, Math.floor((count + 1) ** random()) - 1);
 }
 
 export function pick<T>(items: readonly T[]): T {

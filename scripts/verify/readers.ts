@@ -257,7 +257,7 @@ async function unanswered(history: History, answer: Answer | string, what: strin
 }
 
 /** The answer says of itself that nothing but the past is promised of it. A refill of a stale entry is fresh. */
-function isMarked(status: string): boolean {
+export function isMarked(status: string): boolean {
   return /detail=(\w+-stale|unverified|origin-unavailable)/.test(status);
 }
 

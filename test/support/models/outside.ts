@@ -23,10 +23,10 @@ export async function expectedSpendBundle(more: Partial<BundleParts> = {}) {
   return (await makeBundle(expectedSpend, { ...EXPECTED_SPEND, ...more })).body;
 }
 
-/** The body that publishes the fixture's classification. */
-export async function moodBundle() {
+/** The body that publishes the fixture's classification, or another graph of its form. */
+export async function moodBundle(onnx = classifierGraph()) {
   const { body } = await makeBundle(mood, {
-    onnx: classifierGraph(),
+    onnx,
     golden: {
       inputs: {
         input: [

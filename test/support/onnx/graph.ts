@@ -131,6 +131,13 @@ export function regressionGraph(
   });
 }
 
+const CLASSIFIER = {
+  coefficients: [1, 1, -1, 0, 0, 0],
+  intercepts: [0, 0, 1],
+  classlabels_strings: ['high', 'low', 'medium'],
+  post_transform: 'SOFTMAX',
+};
+
 /**
  * A linear classifier of three text classes in `ai.onnx.ml`, as skl2onnx writes one: the greatest of
  * `high = f0 + f1`, `low = −f0`, `medium = 1`.
@@ -148,13 +155,39 @@ export function classifierGraph(): Uint8Array<ArrayBuffer> {
         domain: 'ai.onnx.ml',
         inputs: ['input'],
         outputs: ['label', 'probabilities'],
-        attributes: {
-          coefficients: [1, 1, -1, 0, 0, 0],
-          intercepts: [0, 0, 1],
-          classlabels_strings: ['high', 'low', 'medium'],
-          post_transform: 'SOFTMAX',
-        },
+        attributes: CLASSIFIER,
       },
+    ],
+  });
+}
+
+/**
+ * The same for as many rows of a table; for an `f1` beyond them the runtime throws, because `Gather` has no such row. The
+ * table adds nothing to the probabilities.
+ */
+export function crashingClassifierGraph(rows: number): Uint8Array<ArrayBuffer> {
+  return graphBytes({
+    inputs: [['input', 'FLOAT', ['batch', 2]]],
+    outputs: [
+      ['label', 'STRING', ['batch']],
+      ['probabilities', 'FLOAT', ['batch', 3]],
+    ],
+    constants: {
+      pick: { dims: [2, 1], floats: [0, 1] },
+      table: { dims: [rows], floats: Array.from({ length: rows }, () => 0) },
+    },
+    nodes: [
+      {
+        op: 'LinearClassifier',
+        domain: 'ai.onnx.ml',
+        inputs: ['input'],
+        outputs: ['label', 'classified'],
+        attributes: CLASSIFIER,
+      },
+      { op: 'MatMul', inputs: ['input', 'pick'], outputs: ['picked'] },
+      { op: 'Cast', inputs: ['picked'], outputs: ['row'], attributes: { to: BigInt(DataType.INT64) } },
+      { op: 'Gather', inputs: ['table', 'row'], outputs: ['nothing'] },
+      { op: 'Add', inputs: ['classified', 'nothing'], outputs: ['probabilities'] },
     ],
   });
 }

@@ -33,6 +33,8 @@ describe.concurrent('a wrong call is one line and the exit code 2', { timeout: T
       ['--seconds', '1m'],
       '--seconds takes a whole number of at least 1, not "1m".',
     ],
+    ['scripts/chaos.ts', ['--only', 'database-gon'], 'Did you mean database-gone?'],
+    ['scripts/chaos.ts', ['--seconds', '60'], '--seconds takes a whole number from 2 to 25, not "60".'],
     ['test/simulation/sim.ts', ['--jobs', '0'], '--jobs takes a whole number of at least 1, not "0".'],
     ['test/simulation/sim.ts', ['--seeds'], '--seeds needs a value.'],
     [

@@ -4,6 +4,7 @@ import { STATE_DIR } from '../command-line/target.ts';
 import { registerAlerts } from './commands/alerts.ts';
 import { registerAudit } from './commands/audit.ts';
 import { registerCache } from './commands/cache.ts';
+import { registerContinuity } from './commands/continuity.ts';
 import { registerDatasets } from './commands/datasets.ts';
 import { registerEvents } from './commands/events.ts';
 import { registerFeatures } from './commands/features.ts';
@@ -55,6 +56,7 @@ export function createProgram(folder: string): Command {
     registerPhases,
     registerImpact,
     registerLifecycle,
+    registerContinuity,
   ])
     register(program);
   registerCompletion(program, folder);

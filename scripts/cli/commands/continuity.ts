@@ -1,0 +1,93 @@
+import type { Command } from 'commander';
+import { exportTo } from '../../backup/export.ts';
+import { type Manifest, readManifest } from '../../backup/manifest.ts';
+import { assertSameFeatures, restoreFrom, verifyRows } from '../../backup/restore.ts';
+import { withDatabase } from '../../backup/sql.ts';
+import { featuresOf, observed, restoringWorker } from '../../backup/worker.ts';
+import { databaseTarget } from '../../command-line/database.ts';
+import { STATE_DIR } from '../../command-line/target.ts';
+import { loadCatalog } from '../../project/catalog.ts';
+import { Cli, type GlobalOptions } from '../cli.ts';
+
+/** `export` and `restore`: a backup of a deployment as files, and an empty deployment from it. */
+export function registerContinuity(program: Command): void {
+  program
+    .command('export')
+    .description(
+      'writes everything that cannot be derived to a folder, as of one moment, while the deployment serves; DATABASE_URL names its database',
+    )
+    .requiredOption('--to <dir>', 'the folder; the same command goes on after it was broken off')
+    .option('--discard', 'drops what another export has left in the database, and begins again')
+    .action(async ({ to, discard = false }: { to: string; discard?: boolean }, command: Command) => {
+      const cli = new Cli(command);
+      const catalog = await loadCatalog();
+      const manifest = await withDatabase(targetOf(command), (sql) =>
+        exportTo(
+          to,
+          {
+            ...{ sql, catalog, onProgress: progressOf(cli) },
+            observe: () => observed(cli.client, catalog.features.length > 0),
+          },
+          { isDiscarding: discard },
+        ),
+      );
+      cli.print(
+        manifest,
+        `${summary(manifest)}\nThe files hold personal data: keep them as you keep the database.`,
+      );
+    });
+  program
+    .command('restore')
+    .description(
+      'puts a backup into an empty deployment, builds its features, and begins a new epoch of its clock',
+    )
+    .requiredOption(
+      '--from <dir>',
+      'the folder of the backup; the same command goes on after it was broken off',
+    )
+    .option('--verify', 'only compares the deployment with the backup')
+    .action(async ({ from, verify = false }: { from: string; verify?: boolean }, command: Command) => {
+      const cli = new Cli(command);
+      const catalog = await loadCatalog();
+      const hasFeatures = catalog.features.length > 0;
+      const manifest = readManifest(from);
+      await withDatabase(targetOf(command), async (sql) => {
+        if (verify) {
+          await verifyRows(manifest, { sql, catalog });
+          if (hasFeatures) assertSameFeatures(manifest, await featuresOf(cli.client));
+        } else {
+          const worker = restoringWorker(cli.client, hasFeatures);
+          await restoreFrom(from, { sql, catalog, worker, onProgress: progressOf(cli) });
+        }
+      });
+      cli.print(manifest, `${summary(manifest)}\nThe digests of the deployment are equal.`);
+    });
+}
+
+function targetOf(command: Command) {
+  const { state = STATE_DIR } = command.optsWithGlobals<GlobalOptions>();
+  return databaseTarget(process.env, state);
+}
+
+/** A line for each table, and now and then one for a large table. */
+function progressOf({ reporter }: Cli): (store: string, rows: number) => void {
+  const every = 100_000;
+  let shown = '';
+  let next = every;
+  return (store, rows) => {
+    if (store === shown && rows < next) return;
+    next = (store === shown ? rows : 0) + every;
+    shown = store;
+    reporter.notice(`${store}: ${rows.toLocaleString('en-US')} rows …`);
+  };
+}
+
+function summary({ stores, stored, features, takenAt, point }: Manifest): string {
+  const rows = stores.reduce((sum, store) => sum + store.rows, 0);
+  const bytes = stores.reduce((sum, store) => sum + store.bytes, 0);
+  return [
+    `${rows.toLocaleString('en-US')} rows of ${stores.length} tables in ${bytes.toLocaleString('en-US')} bytes, as of ${takenAt}, event ${point.eventSeq}.`,
+    `  stored    ${stored}`,
+    `  features  ${features === null ? 'unknown: they changed while the backup was begun' : features.digest}`,
+  ].join('\n');
+}

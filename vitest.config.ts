@@ -50,6 +50,7 @@ const NOT_IN_PART = [
   'test/e2e/verify-coherence-faults.long.test.ts',
   'test/e2e/chaos.long.test.ts',
   'test/e2e/largest-model.long.test.ts',
+  'test/e2e/continuity.long.test.ts',
   'test/workers/feature-shard-upkeep.long.test.ts',
 ];
 const LEFT_OUT = process.env['TEST_PART'] === '1' ? NOT_IN_PART : [];

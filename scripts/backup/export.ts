@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, w
 import { join } from 'node:path';
 import * as z from 'zod';
 import type { Catalog } from '../../src/define/catalog.ts';
+import { exportArtifacts } from './artifacts.ts';
 import { digestedPart, RowsDigest } from './digest.ts';
 import { ContinuityError } from './failure.ts';
 import { appendPage, cutTo, fileDigest, rowsOf, unsettledOf } from './files.ts';
@@ -19,6 +20,8 @@ export interface ExportPorts {
   readonly catalog: Pick<Catalog, 'entities' | 'histories'>;
   /** Called around the snapshot: what both calls agree on is as of the snapshot. */
   readonly observe: () => Promise<Observed>;
+  /** An artifact of a model; undefined if the store does not have it. */
+  readonly fetchArtifact: (sha256: string) => Promise<Uint8Array | undefined>;
   readonly onProgress: (store: string, rows: number) => void;
 }
 
@@ -55,10 +58,11 @@ export async function exportTo(
   const stores: StoreOfBackup[] = [];
   for (const [index, table] of tables.entries())
     stores.push(await exportTable(folder, progress, { table, index }, ports));
+  const artifacts = await exportArtifacts(folder, stores, ports.fetchArtifact);
   const { files: _, observed, ...rest } = progress;
   const manifest: Manifest = {
-    ...{ product: 'millrace', format: 1, ...rest, migrations: await readMigrations(sql) },
-    ...{ stores, stored: digestOfStores(stores), ...(observed as Observed) },
+    ...{ kind: 'millrace-backup', format: 1, ...rest, migrations: await readMigrations(sql) },
+    ...{ stores, stored: digestOfStores(stores), artifacts, ...(observed as Observed) },
   };
   writeManifest(folder, manifest);
   rmSync(join(folder, PROGRESS));

@@ -29,7 +29,7 @@ const Store = z.object({
 });
 
 const Content = z.object({
-  product: z.literal('millrace'),
+  kind: z.literal('millrace-backup'),
   format: z.literal(FORMAT),
   id: z.uuid(),
   /** The moment of the snapshot by the database's clock, RFC 3339. */
@@ -42,6 +42,8 @@ const Content = z.object({
   stores: z.array(Store),
   /** The sum of the digests of the stores: equal for two deployments with the same rows. */
   stored: Sha256,
+  /** The artifacts of models. */
+  artifacts: z.array(z.object({ sha256: Sha256, bytes: Count })),
   /** The digest of the features; null if it changed while the snapshot was made. */
   features: z.object({ digest: z.string(), cells: Count }).nullable(),
   /** Phases that were not on. */
@@ -83,7 +85,7 @@ export function readManifest(folder: string): Manifest {
       `${folder} has no ${FILE}. If an export was broken off there, the same command goes on with it.`,
     );
   const { sha256: said, ...rest } = parsed(readFileSync(join(folder, FILE), 'utf8'), folder);
-  if (rest['product'] !== 'millrace')
+  if (rest['kind'] !== 'millrace-backup')
     throw new ContinuityError('backup_foreign', `${join(folder, FILE)} is of no backup of Millrace.`);
   if (typeof rest['format'] === 'number' && rest['format'] > FORMAT)
     throw new ContinuityError(

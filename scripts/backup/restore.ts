@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Catalog } from '../../src/define/catalog.ts';
+import { artifactOf } from './artifacts.ts';
 import { digestedPart, RowsDigest } from './digest.ts';
 import { ContinuityError } from './failure.ts';
 import { checkFile } from './files.ts';
@@ -11,6 +12,8 @@ import { type BackupTable, readMigrations, readTables, tableNames } from './tabl
 
 /** What a running worker does in a restore. */
 export interface RestoringWorker {
+  /** Stores an artifact of a model. */
+  readonly upload: (sha256: string, bytes: Uint8Array) => Promise<void>;
   /** Builds all features from the events. @returns their digest; null if the catalog has no features. */
   readonly rebuild: () => Promise<Manifest['features']>;
   /** Begins a new epoch of the clock, so that nothing of before is served. @returns its token. */
@@ -50,6 +53,8 @@ export async function restoreFrom(folder: string, ports: RestorePorts): Promise<
     await loadStore(sql, folder, store, table, (rows) => onProgress(table.name, rows));
   }
   const stored = await verifyRows(manifest, ports);
+  for (const artifact of manifest.artifacts)
+    await worker.upload(artifact.sha256, artifactOf(folder, artifact));
   const features = await worker.rebuild();
   // After the rows and the features, so that nothing that was read before they were whole is served from a cache.
   const token = await worker.beginEpoch();
@@ -93,6 +98,7 @@ async function checkedBackup(
       throw new ContinuityError('backup_foreign', `The table ${name} has other columns than in the backup.`);
   }
   for (const store of manifest.stores) await checkFile(folder, store);
+  for (const artifact of manifest.artifacts) artifactOf(folder, artifact);
   return { manifest, tables };
 }
 

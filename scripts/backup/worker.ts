@@ -1,4 +1,4 @@
-import type { Client } from '../../src/client/index.ts';
+import { type Client, ProblemError } from '../../src/client/index.ts';
 import { PHASE_NAMES, PHASE_STATES } from '../../src/platform/phases.ts';
 import type { Observed } from './export.ts';
 import type { RestoringWorker } from './restore.ts';
@@ -23,9 +23,25 @@ export async function featuresOf(client: Client): Promise<{ digest: string; cell
   return { digest, cells };
 }
 
+/** An artifact of a model; undefined if the store does not have it. */
+export async function fetchArtifact(client: Client, sha256: string): Promise<Uint8Array | undefined> {
+  try {
+    return new Uint8Array(await (await client.fetch(`/v1/admin/artifacts/${sha256}`)).arrayBuffer());
+  } catch (error) {
+    if (error instanceof ProblemError && error.code === 'not_found') return undefined;
+    throw error;
+  }
+}
+
 /** What the running worker does in a restore. */
 export function restoringWorker(client: Client, hasFeatures: boolean): RestoringWorker {
   return {
+    upload: async (sha256, bytes) => {
+      await client.put('/v1/admin/artifacts/{sha256}', {
+        ...{ path: { sha256 }, body: Uint8Array.from(bytes), contentType: 'application/octet-stream' },
+        ...{ isRepeatable: true, idempotencyKey: false },
+      });
+    },
     rebuild: async () => {
       if (!hasFeatures) return null;
       const body = { rebuild: true, limit: PAGE_EVENTS_MAX };

@@ -2,7 +2,7 @@ import { askEveryShard } from '../features/layout.ts';
 import type { GatewayPorts } from '../gateway/app.ts';
 import { artifactKey } from '../inference/names.ts';
 import { calling, Failure } from '../platform/failure.ts';
-import { uploadToR2 } from '../storage/artifacts.ts';
+import { r2Artifacts, uploadToR2 } from '../storage/artifacts.ts';
 import { guarded } from '../storage/postgres/connect.ts';
 import { countStored } from '../storage/postgres/event-store.ts';
 import { countPending } from '../storage/postgres/outbox.ts';
@@ -36,6 +36,13 @@ export function adminPorts({ env, db, isolate }: BoundIsolate): GatewayPorts['ad
         throw new Failure('model_unavailable', detail, { retryAfterS: 5, cause });
       }
     },
+    openArtifact: (sha256) =>
+      calling(
+        () => r2Artifacts(env.MODELS).open(artifactKey(sha256)),
+        'model_unavailable',
+        'The store of artifacts does not answer.',
+        5,
+      ),
     sweepOutbox: () => sweepInSteps(env),
     pipeline: async (source) => {
       const [stored, quarantine, pending, pruned] = await guarded(() =>

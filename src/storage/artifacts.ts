@@ -19,6 +19,13 @@ export function r2Artifacts(bucket: Pick<R2Bucket, 'get' | 'head' | 'put'>) {
       if (object === null) return undefined;
       return new Uint8Array(await callPeer('artifacts', TRANSFER_MS, () => object.arrayBuffer()));
     },
+    /** An object while it is read; undefined if there is none. @throws Error if R2 does not answer. */
+    async open(
+      key: string,
+    ): Promise<{ readonly body: ReadableStream<Uint8Array>; readonly bytes: number } | undefined> {
+      const object = await callPeer('artifacts', FIND_MS, () => bucket.get(key));
+      return object === null ? undefined : { body: object.body, bytes: object.size };
+    },
     /** How long an object is; undefined if there is none. @throws Error if R2 does not answer. */
     async bytesOf(key: string): Promise<number | undefined> {
       return (await callPeer('artifacts', FIND_MS, () => bucket.head(key)))?.size;

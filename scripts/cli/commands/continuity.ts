@@ -3,7 +3,7 @@ import { exportTo } from '../../backup/export.ts';
 import { type Manifest, readManifest } from '../../backup/manifest.ts';
 import { assertSameFeatures, restoreFrom, verifyRows } from '../../backup/restore.ts';
 import { withDatabase } from '../../backup/sql.ts';
-import { featuresOf, observed, restoringWorker } from '../../backup/worker.ts';
+import { featuresOf, fetchArtifact, observed, restoringWorker } from '../../backup/worker.ts';
 import { databaseTarget } from '../../command-line/database.ts';
 import { STATE_DIR } from '../../command-line/target.ts';
 import { loadCatalog } from '../../project/catalog.ts';
@@ -27,6 +27,7 @@ export function registerContinuity(program: Command): void {
           {
             ...{ sql, catalog, onProgress: progressOf(cli) },
             observe: () => observed(cli.client, catalog.features.length > 0),
+            fetchArtifact: (sha256) => fetchArtifact(cli.client, sha256),
           },
           { isDiscarding: discard },
         ),

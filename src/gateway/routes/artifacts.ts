@@ -24,9 +24,15 @@ export interface ArtifactPorts {
    * @throws Failure `incomplete_body` if the upload breaks off, `model_unavailable` if the store does not answer.
    */
   readonly uploadArtifact: (sha256: string, upload: Upload) => Promise<boolean>;
+  /**
+   * An artifact while it is read; undefined if there is none.
+   *
+   * @throws Failure `model_unavailable` if the store does not answer.
+   */
+  readonly openArtifact: (sha256: string) => Promise<Upload | undefined>;
 }
 
-/** Takes artifacts of models, which are too large for the JSON that publishes a version. */
+/** Takes artifacts of models, which are too large for the JSON that publishes a version, and gives them to a backup. */
 export function registerArtifacts(
   app: OpenAPIHono<AppEnv>,
   gateway: Gateway,
@@ -58,6 +64,7 @@ export function registerArtifacts(
       503: problem('The store does not answer. Nothing is stored.'),
     },
   });
+  registerDownload(app, artifactsOf);
   app.put('/v1/admin/artifacts/:sha256', async (c) => {
     const sha256 = c.req.param('sha256');
     let upload: Upload;
@@ -85,12 +92,47 @@ export function registerArtifacts(
   });
 }
 
+function registerDownload(app: OpenAPIHono<AppEnv>, artifactsOf: PortsOf<ArtifactPorts>): void {
+  app.openAPIRegistry.registerPath({
+    method: 'get',
+    path: '/v1/admin/artifacts/{sha256}',
+    operationId: 'getArtifact',
+    summary: 'An artifact of a model, as it was uploaded',
+    tags: ['admin'],
+    security: keySecurity,
+    request: { params: z.object({ sha256: Digest }) },
+    responses: {
+      200: {
+        description: 'The artifact.',
+        content: { [MEDIA_TYPE]: { schema: z.string().openapi({ format: 'binary' }) } },
+      },
+      404: problem('There is no such artifact.'),
+      503: problem('The store does not answer.'),
+    },
+  });
+  app.get('/v1/admin/artifacts/:sha256', async (c) => {
+    const sha256 = digestOf(c.req.param('sha256'));
+    const found = await artifactsOf(c).openArtifact(sha256);
+    if (found === undefined) throw new Failure('not_found', 'There is no such artifact.');
+    const headers = {
+      ...{ 'content-type': MEDIA_TYPE, 'content-length': String(found.bytes) },
+      ...{ etag: `"${sha256}"`, 'cache-control': 'no-store' },
+    };
+    return new Response(found.body, { headers });
+  });
+}
+
+/** @throws Failure `invalid_request` */
+function digestOf(sha256: string): string {
+  if (Digest.safeParse(sha256).success) return sha256;
+  throw new Failure('invalid_request', 'The path has to end with a SHA-256 of 64 lower-case digits.', {
+    pointer: 'sha256',
+  });
+}
+
 /** @throws Failure that says what is wrong, before the body is read. */
 function uploadOf(request: Request, sha256: string): Upload {
-  if (!Digest.safeParse(sha256).success)
-    throw new Failure('invalid_request', 'The path has to end with a SHA-256 of 64 lower-case digits.', {
-      pointer: 'sha256',
-    });
+  digestOf(sha256);
   if (mediaType(request) !== MEDIA_TYPE)
     throw new Failure('unsupported_media_type', `Send ${MEDIA_TYPE}.`, { pointer: 'Content-Type' });
   if ((request.headers.get('content-encoding') ?? 'identity') !== 'identity')

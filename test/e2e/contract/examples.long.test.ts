@@ -17,11 +17,18 @@ import { type Stack, startStack } from '../../support/node/stack.ts';
 const FILE = join(import.meta.dirname, '../../../src/gateway/contract/examples.ts');
 
 /**
- * Operations that no request here lets succeed with JSON. There is no Kafka, no dataset has a file, no model is trained, no
+ * Operations that no request here lets succeed with JSON. There is no Kafka, no dataset has a file, an artifact is no JSON, no model is trained, no
  * rollout and no phase waits for an approval; and a post-mortem is Markdown.
  */
 const NO_SUCCESS = [
-  ...['seekKafkaPartition', 'getDatasetFile', 'approveRollout', 'draftPostMortem', 'approvePhase'],
+  ...[
+    'seekKafkaPartition',
+    'getDatasetFile',
+    'getArtifact',
+    'approveRollout',
+    'draftPostMortem',
+    'approvePhase',
+  ],
   ...['startTraining', 'getTrainingRun', 'cancelTrainingRun', 'resumeTrainingRun'],
 ];
 /** Nor do these: they are about one event or one version of a model. Each catalog records them for its own. */

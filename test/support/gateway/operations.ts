@@ -317,6 +317,7 @@ function operations(): Record<string, Sample> {
 
 async function models(): Promise<Record<string, Sample>> {
   return {
+    'GET /v1/admin/artifacts/{sha256}': { path: `/v1/admin/artifacts/${ABC}`, statuses: [200, 404] },
     'PUT /v1/admin/artifacts/{sha256}': {
       path: `/v1/admin/artifacts/${ABC}`,
       body: 'abc',

@@ -142,6 +142,7 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
     'GET /v2/health/ready': [[503], 1_000],
     ...each([[503], 22_000], CHAMPION, VERSIONS),
     [ARTIFACT]: [[503], 51_000],
+    'GET /v1/admin/artifacts/{sha256}': [[503], 2_000],
     'GET /v1/admin/models/{model}/skew': [[503], 11_000],
   },
   kafka: {

@@ -1,4 +1,4 @@
-import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
@@ -15,6 +15,8 @@ import { FIXTURE } from '../../../support/node/fixture.ts';
 import { memoryDatabase } from '../../../support/node/memory-database.ts';
 
 const EVENTS = 2_500;
+const BYTES = new TextEncoder().encode('a model');
+const ARTIFACT = sha256(BYTES);
 /** Values whose text is easily spoiled on the way. */
 const FILL = [
   `insert into millrace.events (source, id, type, occurred_at, data, batch)
@@ -27,7 +29,9 @@ const FILL = [
   `insert into millrace.outbox (event_seq, tags) values (1, '{a,"b c",null}'), (null, '{}')`,
   `insert into millrace.audit_log (action, target, detail) select 'key.create', n::text, '{}' from generate_series(1, 5) n`,
   `insert into millrace.model_versions (model, version, manifest, card, measured, registered_by)
-   values ('m', 'v', '{"a":"\\u0000"}', '', '{}', 'k')`,
+   values ('m', 'v', '{"model":{"sha256":"${ARTIFACT}"},"a":"\\u0000"}', '', '{}', 'k'),
+     ('m', 'w', '{"model":{"sha256":"${'0'.repeat(64)}"}}', '', '{}', 'k')`,
+  `insert into millrace.removals (store, id, detail) values ('artifacts', '${'0'.repeat(64)}', '{}')`,
   `insert into millrace.model_aliases (model, alias, revision, version, reason, changed_by)
    values ('m', 'champion', 1, 'v', 'publish', 'k')`,
   `insert into millrace.lineage_runs (id, job, subject, version, state, started_at, ended_at, due_at, counts, detail)
@@ -59,12 +63,16 @@ function newFolder(): string {
 const OBSERVED = { features: { digest: 'f', cells: 1 }, phases: [] };
 const exporting = (sql: BackupSql, onProgress = () => {}) => ({
   ...{ sql, catalog, onProgress, observe: async () => OBSERVED },
+  fetchArtifact: async (name: string) => (name === ARTIFACT ? BYTES : undefined),
 });
 
 /** A restore whose worker is not there; `done` has what was asked of it. */
 function restoring(sql: BackupSql, onProgress: RestorePorts['onProgress'] = () => {}) {
   const done: string[] = [];
   const worker: RestorePorts['worker'] = {
+    upload: async (name, bytes) => {
+      done.push(`${name} ${bytes.length}`);
+    },
     rebuild: async () => {
       done.push('rebuild');
       return OBSERVED.features;
@@ -83,7 +91,7 @@ function restoring(sql: BackupSql, onProgress: RestorePorts['onProgress'] = () =
 /** The backup with a change of one of its files, or of its manifest. */
 function changed(change: (folder: string) => void): string {
   const folder = newFolder();
-  for (const name of readdirSync(backup)) copyFileSync(join(backup, name), join(folder, name));
+  cpSync(backup, folder, { recursive: true });
   change(folder);
   return folder;
 }
@@ -145,6 +153,14 @@ describe('an export', () => {
     );
   });
 
+  it('is refused if an artifact is missing that retention has not removed', async () => {
+    const folder = join(newFolder(), 'b');
+    const without = { ...exporting(source), fetchArtifact: async () => undefined };
+    await expect(exportTo(folder, without)).rejects.toThrow(/^backup_incomplete: The store has no artifact/);
+    expect(manifest.artifacts).toEqual([{ sha256: ARTIFACT, bytes: 7 }]);
+    expect((await exportTo(folder, exporting(source))).stored).toBe(manifest.stored);
+  });
+
   it('begins again with --discard', async () => {
     const folder = join(newFolder(), 'b');
     await expect(
@@ -191,6 +207,10 @@ describe('a restore', () => {
       'a truncated file': [cut, /^backup_damaged: .*bytes instead of/],
       'an edited manifest': [edited, /^backup_damaged: manifest/],
       'no manifest': [(folder) => rmSync(join(folder, 'manifest.json')), /^backup_incomplete: /],
+      'another artifact': [
+        (folder) => writeFileSync(join(folder, 'artifacts', ARTIFACT), 'a Model'),
+        /^backup_damaged: artifacts/,
+      ],
       'a missing row': [rows((all) => all.slice(1)), /^backup_damaged: .*2500 rows instead of 2501/],
       'a row twice': [rows((all) => [...all, all[0] ?? '']), /^backup_damaged: .*2502 rows instead of 2501/],
       'a row in the place of another': [
@@ -202,7 +222,7 @@ describe('a restore', () => {
         /^backup_damaged: .*columns/,
       ],
       'a later format': [other({ format: 2 as 1 }), /^backup_newer: /],
-      'another product': [other({ product: 'other' as 'millrace' }), /^backup_foreign: /],
+      'a file of another kind': [other({ kind: 'other' as 'millrace-backup' }), /^backup_foreign: /],
       'a later migration': [other(catalogOf([...migrations.catalog, 'x'])), /^backup_newer: /],
       'an earlier migration': [other(catalogOf(migrations.catalog.slice(0, -1))), /^backup_older: /],
       'another migration': [other(catalogOf(['x'])), /^backup_foreign: /],
@@ -225,7 +245,7 @@ describe('a restore', () => {
     expect(broken.done).toEqual([]);
     const restored = await restoreFrom(backup, ports);
     expect(restored.stored).toBe(manifest.stored);
-    expect(done).toEqual(['rebuild', 'epoch', 'phases']);
+    expect(done).toEqual([`${ARTIFACT} 7`, 'rebuild', 'epoch', 'phases']);
     expect(await query(target, 'select count(*)::int as n from millrace.outbox')).toEqual([{ n: 2 }]);
     const chain = `select count(*)::int as n from millrace.audit_log a where hash = millrace.audit_hash(a)`;
     expect(await query(target, chain)).toEqual([{ n: 5 }]);

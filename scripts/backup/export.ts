@@ -13,7 +13,7 @@ import type { BackupSql } from './sql.ts';
 import { type BackupTable, readMigrations, readTables, tableNames } from './tables.ts';
 
 /** What the worker of the deployment knows of the moment. */
-export type Observed = Pick<Manifest, 'features' | 'phases'>;
+export type Observed = Pick<Manifest, 'features' | 'lacking' | 'phases'>;
 
 export interface ExportPorts {
   readonly sql: BackupSql;

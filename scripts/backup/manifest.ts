@@ -33,7 +33,7 @@ const Content = z.object({
   format: z.literal(FORMAT),
   id: z.uuid(),
   /** The moment of the snapshot by the database's clock, RFC 3339. */
-  takenAt: z.string(),
+  takenAt: z.iso.datetime(),
   /** The newest event and outbox row that it has, and how many changes were not relayed then. */
   point: z.object({ eventSeq: Count, outboxId: Count, pending: Count }),
   migrations: z.object({ millrace: z.array(z.string()), catalog: z.array(z.string()) }),
@@ -46,6 +46,8 @@ const Content = z.object({
   artifacts: z.array(z.object({ sha256: Sha256, bytes: Count })),
   /** The digest of the features; null if it changed while the snapshot was made. */
   features: z.object({ digest: z.string(), cells: Count }).nullable(),
+  /** Features that need events which retention had deleted: a restore has less of them. */
+  lacking: z.array(z.string()),
   /** Phases that were not on. */
   phases: z.array(z.object({ phase: z.string(), state: z.string() })),
 });

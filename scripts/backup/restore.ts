@@ -65,8 +65,11 @@ export async function restoreFrom(folder: string, ports: RestorePorts): Promise<
 }
 
 /** @throws ContinuityError `digests_differ` */
-export function assertSameFeatures({ features: known }: Manifest, features: Manifest['features']): void {
-  if (known === null || features === null || known.digest === features.digest) return;
+export function assertSameFeatures(
+  { features: known, lacking }: Pick<Manifest, 'features' | 'lacking'>,
+  features: Manifest['features'],
+): void {
+  if (lacking.length > 0 || known === null || features === null || known.digest === features.digest) return;
   throw new ContinuityError(
     'digests_differ',
     `The features have the digest ${features.digest} (${features.cells} cells), the backup ${known.digest} (${known.cells} cells).`,
@@ -138,7 +141,8 @@ export async function verifyRows(
 ): Promise<string> {
   const audited = manifest.stores.find(({ name }) => name === AUDIT_LOG)?.rows ?? 0;
   // The restore itself is in the audit log, after the entries of the backup.
-  const tables = (await readTables(sql, tableNames(catalog))).map((table) =>
+  const until = `timestamptz '${manifest.takenAt}'`;
+  const tables = (await readTables(sql, tableNames(catalog), until)).map((table) =>
     table.name === AUDIT_LOG ? { ...table, where: `id <= ${audited}` } : table,
   );
   await takeSnapshot(sql, randomUUID(), tables);

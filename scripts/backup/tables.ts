@@ -42,12 +42,21 @@ const UNSETTLED: Readonly<Record<string, readonly string[]>> = {
 /** Columns that get a new value: numbers of transactions mean nothing in another database. */
 const RENEWED: Readonly<Record<string, readonly string[]>> = { lineage_events: ['tx'] };
 
-/** Runs that have not ended are ended by isolates that are gone; a backup leaves them out. */
-const ENDED = `ended_at is not null`;
-const WHERE: Readonly<Record<string, string>> = {
-  lineage_runs: ENDED,
-  lineage_events: `run_id in (select id from ${MILLRACE_SCHEMA}.lineage_runs where ${ENDED})`,
-};
+/**
+ * The rows that are copied of these tables. Runs that have not ended would be ended by isolates that are gone. A running
+ * worker adds rows of lineage at any time, also to a deployment that is being restored: those after the moment do not count.
+ *
+ * @param until the moment, as SQL.
+ */
+function condition(table: string, until: string): string {
+  const ended = `ended_at <= ${until}`;
+  const conditions: Readonly<Record<string, string>> = {
+    lineage_runs: ended,
+    lineage_events: `run_id in (select id from ${MILLRACE_SCHEMA}.lineage_runs where ${ended})`,
+    lineage_predictions: `at <= ${until}`,
+  };
+  return conditions[table] ?? '';
+}
 
 /** Tables that a fresh deployment has rows in: they are replaced. */
 export const REPLACED: readonly string[] = [`${MILLRACE_SCHEMA}.erasure_salt`, `${MILLRACE_SCHEMA}.pruned`];
@@ -71,9 +80,14 @@ const Column = z.object({ table: z.string(), name: z.string(), type: z.string() 
 /**
  * The tables as the database has them, each after those that its foreign keys name.
  *
+ * @param until the moment of the backup, as SQL; that of the transaction unless given.
  * @throws ContinuityError `not_restorable` if foreign keys name each other in a circle.
  */
-export async function readTables(sql: BackupSql, names: readonly string[]): Promise<BackupTable[]> {
+export async function readTables(
+  sql: BackupSql,
+  names: readonly string[],
+  until = 'now()',
+): Promise<BackupTable[]> {
   const rows = await query(
     sql,
     `select c.oid::regclass::text as shown, n.nspname || '.' || c.relname as "table", a.attname as name,
@@ -103,7 +117,7 @@ export async function readTables(sql: BackupSql, names: readonly string[]): Prom
       quoted: `${identifier(of)}.${identifier(table)}`,
       columns: copied.map((column) => ({ name: column.name, type: column.type })),
       unsettled: copied.flatMap((column, index) => (left.includes(column.name) ? [index] : [])),
-      where: known(WHERE) ?? '',
+      where: of === MILLRACE_SCHEMA ? condition(table, until) : '',
     };
   });
 }

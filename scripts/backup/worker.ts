@@ -1,4 +1,6 @@
 import { type Client, ProblemError } from '../../src/client/index.ts';
+import type { FeatureDefinition } from '../../src/define/feature.ts';
+import { isWhole } from '../../src/features/backfill.ts';
 import { PHASE_NAMES, PHASE_STATES } from '../../src/platform/phases.ts';
 import type { Observed } from './export.ts';
 import type { RestoringWorker } from './restore.ts';
@@ -7,10 +9,16 @@ import type { RestoringWorker } from './restore.ts';
 const PAGE_EVENTS_MAX = 2_000;
 
 /** What the running worker says for a backup. */
-export async function observed(client: Client, hasFeatures: boolean): Promise<Observed> {
+export async function observed(
+  client: Client,
+  features: readonly FeatureDefinition[],
+  now: number,
+): Promise<Observed> {
   const { data } = await client.get('/v1/admin/phases');
+  const { pruned } = (await client.get('/v1/admin/pipeline')).data;
   return {
-    features: hasFeatures ? await featuresOf(client) : null,
+    features: features.length > 0 ? await featuresOf(client) : null,
+    lacking: features.filter((feature) => !isWhole(feature, pruned, now)).map(({ name }) => name),
     phases: PHASE_NAMES.map((phase) => ({ phase, state: data.phases[phase].state })).filter(
       ({ state }) => state !== 'on',
     ),

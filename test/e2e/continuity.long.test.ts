@@ -20,7 +20,7 @@ import { eventually, type Stack, startStack } from '../support/node/stack.ts';
 
 /** Purchases of the history: a day of each customer. */
 const DAYS = 360;
-const CUSTOMERS = Array.from({ length: 280 }, (_, n) => `c${n}`);
+const CUSTOMERS = Array.from({ length: 100 }, (_, n) => `c${n}`);
 /** Customers that the load buys for; all others stay as they are. */
 const BUSY = 3;
 const QUIET = 'c4';
@@ -40,7 +40,7 @@ const onSql = <T>({ database }: Stack, work: (sql: BackupSql) => Promise<T>) => 
 const workerOf = ({ caller }: Stack) => restoringWorker(caller.client, true);
 
 async function backUp(of: Stack): Promise<Manifest> {
-  const observe = () => observed(of.caller.client, true);
+  const observe = () => observed(of.caller.client, catalog.features, Date.now());
   const ports = { observe, fetchArtifact: (sha256: string) => fetchArtifact(of.caller.client, sha256) };
   return await onSql(of, (sql) => exportTo(BACKUP, { sql, catalog, ...ports, onProgress: () => {} }));
 }
@@ -126,7 +126,15 @@ it('restores a destroyed deployment: equal digests, and only what was acknowledg
 
   stack = await startStack({}, { capture: true });
   const restoringAt = performance.now();
-  const restored = await restore(stack);
+  let rebuildS = 0;
+  const worker = workerOf(stack);
+  const rebuild = async () => {
+    const since = performance.now();
+    const features = await worker.rebuild();
+    rebuildS = (performance.now() - since) / 1_000;
+    return features;
+  };
+  const restored = await restore(stack, { ...worker, rebuild });
   const restoreS = (performance.now() - restoringAt) / 1_000;
   expect(restored.stored).toBe(manifest.stored);
   expect(await onSql(stack, (sql) => verifyRows(manifest, { sql, catalog }))).toBe(manifest.stored);
@@ -161,7 +169,7 @@ it('restores a destroyed deployment: equal digests, and only what was acknowledg
   const per = (seconds: number) => ((seconds / events) * 100_000).toFixed(1);
   console.log(
     `RPO: ${lost.length} of ${load.acknowledged.length} acknowledged events, those of the ${((endedAtMs - takenAtMs) / 1_000).toFixed(1)} s after the backup's moment. ` +
-      `Export ${exportS.toFixed(1)} s, RTO ${restoreS.toFixed(1)} s for ${events} events: ${per(exportS)} s and ${per(restoreS)} s for 100,000.`,
+      `Export ${exportS.toFixed(1)} s, RTO ${restoreS.toFixed(1)} s for ${events} events: ${per(exportS)} s and ${per(restoreS)} s for 100,000, of which the features ${per(rebuildS)} s.`,
   );
 }, 600_000);
 

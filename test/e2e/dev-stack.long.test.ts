@@ -130,6 +130,19 @@ describe('beside a stack that runs', () => {
     expect(output).toMatch(/^[0-9a-f]+ {2}\d+ cells/);
     expect(code).toBe(0);
   });
+
+  it('is backed up by a command, equals its backup, and is not restored over', async () => {
+    const backup = join(folder, 'backup');
+    const run = async (...args: string[]) => await outcome('scripts/cli.ts', ...args, '--state', state);
+    const exported = await run('export', '--to', backup);
+    expect(exported.output).toMatch(/\d+ rows of \d+ tables and \d+ artifacts in [\d,]+ bytes, as of 2/);
+    expect(await run('restore', '--from', backup, '--verify')).toEqual({
+      ...{ code: 0, output: expect.stringContaining('The digests of the deployment are equal.') },
+    });
+    expect(await run('restore', '--from', backup)).toEqual({
+      ...{ code: 1, output: expect.stringMatching(/^not_empty: .*millrace\.events/m) },
+    });
+  });
 });
 
 describe('an end', () => {

@@ -26,7 +26,7 @@ export function registerContinuity(program: Command): void {
           to,
           {
             ...{ sql, catalog, onProgress: progressOf(cli) },
-            observe: () => observed(cli.client, catalog.features.length > 0),
+            observe: () => observed(cli.client, catalog.features, Date.now()),
             fetchArtifact: (sha256) => fetchArtifact(cli.client, sha256),
           },
           { isDiscarding: discard },
@@ -83,12 +83,17 @@ function progressOf({ reporter }: Cli): (store: string, rows: number) => void {
   };
 }
 
-function summary({ stores, stored, features, takenAt, point }: Manifest): string {
+function summary({ stores, stored, artifacts, features, lacking, takenAt, point }: Manifest): string {
   const rows = stores.reduce((sum, store) => sum + store.rows, 0);
-  const bytes = stores.reduce((sum, store) => sum + store.bytes, 0);
+  const bytes = [...stores, ...artifacts].reduce((sum, file) => sum + file.bytes, 0);
   return [
-    `${rows.toLocaleString('en-US')} rows of ${stores.length} tables in ${bytes.toLocaleString('en-US')} bytes, as of ${takenAt}, event ${point.eventSeq}.`,
+    `${rows.toLocaleString('en-US')} rows of ${stores.length} tables and ${artifacts.length} artifacts in ${bytes.toLocaleString('en-US')} bytes, as of ${takenAt}, event ${point.eventSeq}.`,
     `  stored    ${stored}`,
     `  features  ${features === null ? 'unknown: they changed while the backup was begun' : features.digest}`,
+    ...(lacking.length === 0
+      ? []
+      : [
+          `Retention has deleted events that these features need; a restore has less of them: ${lacking.join(', ')}.`,
+        ]),
   ].join('\n');
 }

@@ -10,9 +10,11 @@ import { type RestorePorts, restoreFrom, verifyRows } from '../../../../scripts/
 import { type BackupSql, query, withDatabase } from '../../../../scripts/backup/sql.ts';
 import { captureOtherWriters } from '../../../../scripts/dev/database/capture.ts';
 import { type DevDatabase, startDevDatabase } from '../../../../scripts/dev/database.ts';
+import type { DatabaseTarget } from '../../../../src/storage/postgres/connect.ts';
 import { catalog } from '../../../support/catalog/index.ts';
 import { FIXTURE } from '../../../support/node/fixture.ts';
 import { memoryDatabase } from '../../../support/node/memory-database.ts';
+import { scratchDatabase } from '../../../support/node/scratch-database.ts';
 
 const EVENTS = 2_500;
 const BYTES = new TextEncoder().encode('a model');
@@ -40,18 +42,41 @@ const FILL = [
   `insert into millrace.lineage_events (run_id, is_end) select id, false from millrace.lineage_runs`,
 ];
 
-const databases: DevDatabase[] = [];
+const databases: Pick<DevDatabase, 'close'>[] = [];
 const folders: string[] = [];
 let source: BackupSql;
 let backup: string;
 let manifest: Manifest;
 
-/** A migrated database with the triggers of a deployment. */
+const sqlOf = (target: DatabaseTarget): BackupSql => ({
+  transaction: (statements) => withDatabase(target, (sql) => sql.transaction(statements)),
+});
+
+/** A migrated database, embedded. */
 async function newDatabase(): Promise<BackupSql> {
   const database = await startDevDatabase(await memoryDatabase(FIXTURE.migrationsDir));
   databases.push(database);
-  const { connectionString: url, endpoint } = database;
-  return await withDatabase({ url, endpoint }, async (sql) => sql);
+  return sqlOf({ url: database.connectionString, endpoint: database.endpoint });
+}
+
+/** One to restore into, with the triggers of a deployment: of the server that tests are given, else embedded. */
+async function newTarget(name: string): Promise<BackupSql> {
+  const server = process.env['TEST_DATABASE_URL'];
+  const { migrationsDir } = FIXTURE;
+  const scratch = server === undefined ? undefined : await scratchDatabase(server, `backup_${name}`);
+  const options = scratch === undefined ? await memoryDatabase(migrationsDir) : undefined;
+  const database = await startDevDatabase(options ?? { databaseUrl: scratch?.url ?? '', migrationsDir });
+  await captureOtherWriters(catalog, database);
+  databases.push({ close: async () => await database.close().then(scratch?.drop) });
+  if (scratch !== undefined) return sqlOf({ url: scratch.url, endpoint: undefined });
+  return sqlOf({ url: database.connectionString, endpoint: database.endpoint });
+}
+
+/** A change that no trigger writes down. */
+async function unnoticed(sql: BackupSql, description: string): Promise<unknown> {
+  const text = `update products set description = $1 where sku = 'b'`;
+  const own = `select set_config('millrace.own_write', 'on', true)`;
+  return await sql.transaction([{ text: own }, { text, params: [description] }]);
 }
 
 function newFolder(): string {
@@ -60,7 +85,7 @@ function newFolder(): string {
   return folder;
 }
 
-const OBSERVED = { features: { digest: 'f', cells: 1 }, phases: [] };
+const OBSERVED = { features: { digest: 'f', cells: 1 }, lacking: [], phases: [] };
 const exporting = (sql: BackupSql, onProgress = () => {}) => ({
   ...{ sql, catalog, onProgress, observe: async () => OBSERVED },
   fetchArtifact: async (name: string) => (name === ARTIFACT ? BYTES : undefined),
@@ -178,9 +203,7 @@ describe('a restore', () => {
   /** Empty until a test restores into it. */
   let target: BackupSql;
   beforeAll(async () => {
-    target = await newDatabase();
-    const { connectionString, endpoint } = databases.at(-1) as DevDatabase;
-    await captureOtherWriters(catalog, { connectionString, endpoint, close: async () => {} });
+    target = await newTarget('a');
   });
 
   it('is refused with one code, and changes nothing, for a backup that is not whole', async () => {
@@ -243,6 +266,12 @@ describe('a restore', () => {
     });
     await expect(restoreFrom(backup, broken.ports)).rejects.toThrow('killed');
     expect(broken.done).toEqual([]);
+    // What the running worker notes meanwhile is not of the backup.
+    await query(
+      target,
+      `insert into millrace.lineage_predictions (id, at, model, version, items, source)
+       values (gen_random_uuid(), now(), 'm', 'v', 1, 'model')`,
+    );
     const restored = await restoreFrom(backup, ports);
     expect(restored.stored).toBe(manifest.stored);
     expect(done).toEqual([`${ARTIFACT} 7`, 'rebuild', 'epoch', 'phases']);
@@ -262,14 +291,21 @@ describe('a restore', () => {
   });
 
   it('fails if a row is not as in the backup when it is read back', async () => {
-    target = await newDatabase();
-    const spoiled = restoring(target, (store) => {
-      if (store === 'public.products')
-        void query(target, `update products set description = 'x' where sku = 'b'`);
-    });
+    target = await newTarget('b');
+    let isSpoiled = false;
+    // Just before the rows are read back.
+    const sql: BackupSql = {
+      transaction: async (statements) => {
+        const isReading = statements.some(({ text }) => text === 'create schema millrace_backup');
+        if (isReading && !isSpoiled) await unnoticed(target, 'x');
+        isSpoiled ||= isReading;
+        return await target.transaction(statements);
+      },
+    };
+    const spoiled = restoring(sql);
     await expect(restoreFrom(backup, spoiled.ports)).rejects.toThrow(/^digests_differ: .*public\.products/);
     expect(spoiled.done).toEqual([]);
-    await query(target, `update products set description = '' where sku = 'b'`);
+    await unnoticed(target, '');
     expect((await restoreFrom(backup, restoring(target).ports)).stored).toBe(manifest.stored);
   });
 });

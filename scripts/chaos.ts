@@ -39,6 +39,7 @@ const USAGE = `Usage: npm run chaos -- [options]
   --only NAME[,NAME]  runs these experiments alone
   --seconds N         of each phase: before the fault, during it, and after it at least (${SECONDS_DEFAULT})
   --seed N            of the load's random numbers (${SEED_DEFAULT})
+  --embedded          uses the embedded Postgres, also where the machine has a server
   --report FILE       writes the report as Markdown
   --json              prints the report as JSON
 
@@ -47,6 +48,7 @@ The exit code is 0 if every hypothesis holds.`;
 interface Options {
   readonly isList: boolean;
   readonly isJson: boolean;
+  readonly isEmbedded: boolean;
   readonly only: readonly string[] | undefined;
   readonly seconds: number;
   readonly seed: number;
@@ -62,6 +64,7 @@ function askedFor(): Options | undefined {
       only: { type: 'string' },
       seconds: { type: 'string', default: SECONDS_DEFAULT },
       seed: { type: 'string', default: SEED_DEFAULT },
+      embedded: { type: 'boolean', default: false },
       report: { type: 'string' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -71,6 +74,7 @@ function askedFor(): Options | undefined {
   return {
     isList: values.list,
     isJson: values.json,
+    isEmbedded: values.embedded,
     only: values.only === undefined ? undefined : namesOf(values.only),
     seconds: wholeNumberOf('--seconds', values.seconds, { min: 2, max: 25 }),
     seed: wholeNumberOf('--seed', values.seed, { min: 0 }),
@@ -92,8 +96,8 @@ function namesOf(list: string): string[] {
   return names;
 }
 
-function listText(): string {
-  const hasServer = postgresPrograms() !== undefined;
+function listText({ isEmbedded }: Options): string {
+  const hasServer = !isEmbedded && postgresPrograms() !== undefined;
   const { experiments, leftOut } = feasible({ server: hasServer, disk: hasServer });
   const line = (name: string, text: string) => `${name.padEnd(18)}${text}`;
   return [
@@ -120,11 +124,11 @@ async function saturationOf(stack: ChaosStack, seed: number): Promise<number> {
   return answered / SATURATION_S;
 }
 
-async function run({ only, seconds, seed, isJson }: Options): Promise<Run> {
+async function run({ only, seconds, seed, isJson, isEmbedded }: Options): Promise<Run> {
   const startedAt = new Date();
   const begunMs = performance.now();
   const tell = (line: string) => (isJson ? console.error(line) : console.log(line));
-  const stack = await startChaosStack();
+  const stack = await startChaosStack({ isEmbedded });
   try {
     await stack.request(0, 'PUT', '/v1/admin/models/mood/champion', await moodBundle());
     const { database } = stack;
@@ -168,7 +172,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
 await runCommand(async () => {
   const options = askedFor();
   if (options === undefined) return console.log(USAGE);
-  if (options.isList) return console.log(listText());
+  if (options.isList) return console.log(listText(options));
   const made = await run(options);
   if (options.reportPath !== undefined) writeFileSync(options.reportPath, asMarkdown(made));
   if (options.isJson) console.log(JSON.stringify(made, null, 2));

@@ -39,9 +39,12 @@ interface Disk {
 const Started = z.object({ connectionString: z.string(), endpoint: z.string() });
 
 /** @param folder of the run; the database's files are in it. */
-export async function startChaosDatabase(folder: string): Promise<ChaosDatabase> {
+export async function startChaosDatabase(
+  folder: string,
+  { isEmbedded }: { readonly isEmbedded: boolean },
+): Promise<ChaosDatabase> {
   await using cleanup = new AsyncDisposableStack();
-  const programs = postgresPrograms();
+  const programs = isEmbedded ? undefined : postgresPrograms();
   const place = join(folder, 'database');
   mkdirSync(place, { recursive: true });
   const disk = programs === undefined ? undefined : mountDisk(place);

@@ -37,6 +37,10 @@ export type BrokenRule = (typeof BROKEN_RULES)[number];
 
 export type Judged = { readonly outcome: Outcome } | { readonly broken: BrokenRule };
 
+/** The status of each code. */
+const STATUSES: ReadonlyMap<string, number> = new Map(
+  Object.entries(PROBLEMS).map(([code, [status]]) => [code, status]),
+);
 /** The statuses of refusals that the contract gives a `Retry-After` (`src/gateway/contract/responses.ts`). */
 const WITH_RETRY_AFTER: readonly number[] = [429, 503];
 
@@ -51,13 +55,9 @@ export function judge(answered: Answered, stated: Stated, slackMs: number): Judg
     return mayBeMarked(operation) ? { outcome: 'marked' } : { broken: 'status not stated' };
   }
   if (!stated.refusals.has(status)) return { broken: 'status not stated' };
-  if (code === undefined || !isCodeOf(code, status)) return { broken: 'code not stated' };
+  if (code === undefined || STATUSES.get(code) !== status) return { broken: 'code not stated' };
   if (WITH_RETRY_AFTER.includes(status) && hasRetryAfter !== true) return { broken: 'no Retry-After' };
   return { outcome: 'refused' };
-}
-
-function isCodeOf(code: string, status: number): boolean {
-  return Object.entries(PROBLEMS).some(([name, [of]]) => name === code && of === status);
 }
 
 /** A share of marked answers of a second that does not count against the steady state: on a busy machine single ones are. */

@@ -44,6 +44,12 @@ export function statedFor(operation: Operation, peers: readonly TroubledPeer[]):
   };
 }
 
+/** The same for every operation: it is asked for each of thousands of answers. */
+export function statedForAll(peers: readonly TroubledPeer[]): (operation: Operation) => Stated {
+  const all = new Map(OPERATIONS.map((operation) => [operation, statedFor(operation, peers)]));
+  return (operation) => all.get(operation) ?? statedFor(operation, peers);
+}
+
 /** Operations whose answer may be a stand-in that says so. */
 export function mayBeMarked(operation: Operation): boolean {
   return operation !== 'write' && operation !== 'event';

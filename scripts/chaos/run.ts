@@ -9,9 +9,9 @@ import { ask } from '../verify/client.ts';
 import { History } from '../verify/history.ts';
 import { compareEvents, type EventFindings, isSettled, type Settled } from './events-ledger.ts';
 import type { Experiment } from './experiment.ts';
-import { judge, recoveredAfterMs, usualShare } from './judgement.ts';
+import { type Answered, judge, recoveredAfterMs, usualShare } from './judgement.ts';
 import { Load, type Shape } from './load.ts';
-import { statedFor } from './operations.ts';
+import { statedForAll } from './operations.ts';
 import type { ChaosStack } from './stack.ts';
 import { type Seen, type Slowest, type Verdict, verdictOf } from './verdict.ts';
 
@@ -116,22 +116,24 @@ export async function runExperiment(
 
 /** Returns once the steady state has lasted for a while, or does not come. */
 async function untilSteady(
-  load: Load,
+  { answers }: Load,
   { faultMs, endOfFaultMs, seconds }: { faultMs: number; endOfFaultMs: number; seconds: number },
   { fault }: Experiment,
 ): Promise<void> {
+  const stated = statedForAll(fault.peers);
+  const rate = (answered: Answered) =>
+    [answered, judge(answered, stated(answered.operation), Number.POSITIVE_INFINITY)] as const;
+  const before = answers.filter(({ begunMs, afterMs }) => begunMs + afterMs <= faultMs);
+  const share = usualShare(before.map((answered) => rate(answered)[1]));
+  // Answers are in the order in which they came, so those of requests that begin from now on come later.
+  const first = answers.length;
   for (;;) {
     await sleep(LOOK_MS);
     const untilMs = performance.now();
     const elapsedMs = untilMs - endOfFaultMs;
     if (elapsedMs > RECOVERY_MS_MAX) return;
     if (elapsedMs < seconds * 1_000) continue;
-    const rated = load.answers.map((answered) => {
-      const stated = statedFor(answered.operation, fault.peers);
-      return [answered, judge(answered, stated, Number.POSITIVE_INFINITY)] as const;
-    });
-    const before = rated.filter(([{ begunMs, afterMs }]) => begunMs + afterMs <= faultMs);
-    const share = usualShare(before.map(([, judged]) => judged));
+    const rated = answers.slice(first).map(rate);
     const recoveredMs = recoveredAfterMs(rated, { fromMs: endOfFaultMs, untilMs, share });
     if (recoveredMs !== undefined && elapsedMs - recoveredMs >= STEADY_MS) return;
   }

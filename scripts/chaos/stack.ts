@@ -63,14 +63,15 @@ export interface ChaosStack {
   close(): Promise<void>;
 }
 
-export async function startChaosStack(): Promise<ChaosStack> {
+/** @param options.isEmbedded whether the database is the embedded one, also where the machine has a server. */
+export async function startChaosStack(options: { readonly isEmbedded: boolean }): Promise<ChaosStack> {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-chaos-'));
   // The database's server runs as another user, who has to pass through it.
   chmodSync(folder, 0o711);
   await using cleanup = new AsyncDisposableStack();
   const remove = () => rmSync(folder, { recursive: true, force: true });
   cleanup.defer(remove);
-  const database = await startChaosDatabase(folder);
+  const database = await startChaosDatabase(folder, options);
   cleanup.defer(() => database.close());
   // After the database's own: its disk is not mounted any more.
   process.once('exit', remove);

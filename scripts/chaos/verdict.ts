@@ -12,7 +12,7 @@ import {
   recoveredAfterMs,
   usualShare,
 } from './judgement.ts';
-import { type Operation, statedFor } from './operations.ts';
+import { type Operation, statedForAll } from './operations.ts';
 
 /** From what was seen to a verdict, so that the verdict can be derived again. No I/O. */
 
@@ -74,23 +74,22 @@ export function verdictOf(
   }: Pick<Experiment, 'steadyState' | 'verdict'> & { fault: Pick<Experiment['fault'], 'peers'> },
 ): Verdict {
   const { faultMs, endOfFaultMs, endOfLoadMs } = seen.timeline;
-  const rate =
-    (phase: Phase) =>
-    (answered: Answered): Rated => {
-      const peers = phase === 'during' ? fault.peers : [];
-      const slackMs = WORK_MS + SLOWEST_TIMES * seen.slowestMs[phase];
-      return [answered, judge(answered, statedFor(answered.operation, peers), slackMs)];
-    };
+  const rate = (phase: Phase) => {
+    const stated = statedForAll(phase === 'during' ? fault.peers : []);
+    const slackMs = WORK_MS + SLOWEST_TIMES * seen.slowestMs[phase];
+    return (answered: Answered): Rated => [answered, judge(answered, stated(answered.operation), slackMs)];
+  };
   const isBefore = ({ begunMs, afterMs }: Answered) => begunMs + afterMs <= faultMs;
   const before = seen.answers.filter(isBefore).map(rate('before'));
   const share = usualShare(before.map(([, judged]) => judged));
   const later = seen.answers.filter((answered) => !isBefore(answered)).map(rate('during'));
   const recoveredMs = recoveredAfterMs(later, { fromMs: endOfFaultMs, untilMs: endOfLoadMs, share });
   const steadyFromMs = recoveredMs === undefined ? Number.POSITIVE_INFINITY : endOfFaultMs + recoveredMs;
+  const rateAfter = rate('after');
   const during = later.filter(([{ begunMs }]) => begunMs < steadyFromMs);
   const after = later
     .filter(([{ begunMs }]) => begunMs >= steadyFromMs)
-    .map(([answered]) => rate('after')(answered));
+    .map(([answered]) => rateAfter(answered));
   const rated = { before, during, after };
   const phases = {
     before: figuresOf(before, seen.slowestMs.before),

@@ -39,6 +39,8 @@ export interface Experiment {
   readonly verdict: {
     /** Without evidence one of these has to occur during the fault: otherwise it was not there, and nothing is shown. */
     readonly felt: readonly Outcome[];
+    /** Half of the reads are answered within this time during the fault, in milliseconds; a second unless given. */
+    readonly halfWithinMs?: number;
   };
 }
 

@@ -293,7 +293,8 @@ export const EXPERIMENTS: readonly Experiment[] = [
       },
     },
     steadyState: BREAKS,
-    verdict: { felt: ['marked', 'refused'] },
+    // First the clock is waited for, then the database.
+    verdict: { felt: ['marked', 'refused'], halfWithinMs: 2_000 },
   },
   {
     name: 'region-loss',

@@ -8,7 +8,7 @@ import { besideSamples } from '../../test/support/peers/standstill.ts';
 import { ask } from '../verify/client.ts';
 import { History } from '../verify/history.ts';
 import { compareEvents, type EventFindings, isSettled, type Settled } from './events-ledger.ts';
-import type { Experiment } from './experiment.ts';
+import type { EndOfFault, Experiment } from './experiment.ts';
 import { type Answered, judge, recoveredAfterMs, usualShare } from './judgement.ts';
 import { Load, type Shape } from './load.ts';
 import { statedForAll } from './operations.ts';
@@ -64,22 +64,29 @@ export async function runExperiment(
   const slowestMs: Record<keyof Slowest, number> = { before: 0, during: 0, after: 0 };
   let evidence: string | undefined;
   const sampled = async (phase: keyof Slowest, run: () => Promise<unknown>) => {
-    const live = () => ask(stack.urlOf(0, '/health/live'), { headers: stack.headersOf(0) });
+    const isolates = Array.from({ length: stack.edges }, (_, isolate) => isolate);
+    const live = () =>
+      Promise.all(
+        isolates.map((isolate) =>
+          ask(stack.urlOf(isolate, '/health/live'), { headers: stack.headersOf(isolate) }),
+        ),
+      );
     slowestMs[phase] = (await besideSamples(live, run))[1];
   };
   try {
     await sampled('before', () => sleep(seconds * 1_000));
     const faultMs = performance.now();
-    const end = await fault.begin(stack);
-    current = fault.load?.(shape, stack) ?? shape;
+    let end: EndOfFault | undefined;
     try {
       await sampled('during', async () => {
+        end = await fault.begin(stack);
+        current = fault.load?.(shape, stack) ?? shape;
         const whole = sleep(seconds * 1_000 * (fault.lasts ?? 1));
         evidence = await fault.evidence?.(stack);
         await whole;
       });
     } finally {
-      await end();
+      await end?.();
     }
     current = shape;
     const endOfFaultMs = performance.now();

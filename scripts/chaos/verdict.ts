@@ -62,6 +62,13 @@ export interface Verdict {
 const WORK_MS = 400;
 const SLOWEST_TIMES = 3;
 const EXAMPLES_MAX = 3;
+/** A read that a cache can answer is answered within a second, whichever peer is in trouble (docs/operations.md). */
+const HALF_WITHIN_MS = 1_000;
+
+/** What a request may take beyond what is stated, in milliseconds. */
+function slackOf(slowestMs: number): number {
+  return WORK_MS + SLOWEST_TIMES * slowestMs;
+}
 
 type Rated = readonly [Answered, Judged];
 
@@ -76,7 +83,7 @@ export function verdictOf(
   const { faultMs, endOfFaultMs, endOfLoadMs } = seen.timeline;
   const rate = (phase: Phase) => {
     const stated = statedForAll(phase === 'during' ? fault.peers : []);
-    const slackMs = WORK_MS + SLOWEST_TIMES * seen.slowestMs[phase];
+    const slackMs = slackOf(seen.slowestMs[phase]);
     return (answered: Answered): Rated => [answered, judge(answered, stated(answered.operation), slackMs)];
   };
   const isBefore = ({ begunMs, afterMs }: Answered) => begunMs + afterMs <= faultMs;
@@ -107,6 +114,7 @@ export function verdictOf(
       ...PHASES.flatMap((phase) => brokenIn(phase, rated[phase])),
       ...coherenceReasons(seen.violations),
       ...eventReasons(seen),
+      ...halfReasons(phases.during, verdict.halfWithinMs ?? HALF_WITHIN_MS),
       ...(felt ? [] : ['The fault was not felt: nothing showed that it was there.']),
       ...recoveryReasons(recoveredMs, steadyState.withinMs),
     ],
@@ -147,6 +155,13 @@ function eventReasons({ events, settledAfterMs }: Seen): string[] {
     ...named('events are stored that nobody sent', events.foreign),
     ...named('customers have another number of purchases in their features', events.miscounted),
     ...(settledAfterMs === undefined ? ['The events did not settle in time.'] : []),
+  ];
+}
+
+function halfReasons({ p50Ms, slowestMs }: PhaseFigures, withinMs: number): string[] {
+  if (p50Ms <= withinMs + slackOf(slowestMs)) return [];
+  return [
+    `Half of the reads took ${Math.round(p50Ms)} ms and more during the fault, instead of ${withinMs} ms.`,
   ];
 }
 

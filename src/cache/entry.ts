@@ -1,4 +1,6 @@
 import * as z from 'zod';
+import type { Loaded } from '../define/view.ts';
+import type { Time } from '../platform/clock.ts';
 import { TAG_HASH_MAX, tagHash, tagHashes } from './clock/tag-hash.ts';
 
 /** The most tags of one answer. Each look-up checks all of them, and an answer with more depends on too much. */
@@ -57,6 +59,41 @@ const ETAG_CHARACTERS = 32;
  */
 export function purgeTags(view: string, key: string): string[] {
   return [EVERYTHING, viewTag(view), keyTag(key)];
+}
+
+/**
+ * The entry of what was read from the origin.
+ *
+ * @param of what was asked for; `purgeKey` as in `ReadRequest`.
+ * @param at the clock's moment before the origin was read, how long that took, and the `now` with which it was read.
+ */
+export async function entryOf(
+  { value, tags, asOf }: Loaded,
+  of: {
+    readonly view: string;
+    readonly key: string;
+    readonly purgeKey?: string;
+    readonly grainMs?: number | undefined;
+  },
+  { now, ...at }: { epoch: string; stamp: number; fillMs: number; now: number },
+  ports: { readonly digest: (text: string) => Promise<string>; readonly time: Pick<Time, 'now'> },
+): Promise<Entry> {
+  const { view, key, purgeKey = key, grainMs } = of;
+  const hashes = tagHashes([...tags, ...purgeTags(view, purgeKey)]);
+  if (hashes.length > ENTRY_TAGS_MAX)
+    throw new Error(
+      `An answer of "${view}" depends on ${hashes.length} tags; at most ${ENTRY_TAGS_MAX} are allowed. Name fewer tags, for example the tag of a whole list.`,
+    );
+  const { body, etag } = await bodyAndEtag(value, ports.digest).catch((cause: unknown) => {
+    throw new Error(
+      `An answer of "${view}" cannot be written as JSON. Return only plain values from its load.`,
+      { cause },
+    );
+  });
+  // A moment of another epoch than the stamp's cannot be compared with a token of this entry's readers.
+  const moment = asOf === undefined ? {} : { asOf: asOf?.epoch === at.epoch ? asOf.seq : null };
+  const grain = grainMs === undefined ? {} : { now };
+  return { body, etag, tagHashes: hashes, ...at, ...moment, ...grain, filledAt: ports.time.now() };
 }
 
 /** The tag of all stored answers. */

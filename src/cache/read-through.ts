@@ -9,8 +9,7 @@ import { answerFrom, type CachedAnswer, type Doubt } from './cached-answer.ts';
 import { isValid, type Token } from './clock/clock.ts';
 import type { ClockFollower, FollowerContext, FreshnessNeed } from './clock/follower.ts';
 import { oldestSourceAgeMs } from './clock/mirror.ts';
-import { tagHashes } from './clock/tag-hash.ts';
-import { bodyAndEtag, ENTRY_TAGS_MAX, type Entry, purgeTags } from './entry.ts';
+import { type Entry, entryOf } from './entry.ts';
 import type { FillGatePort } from './fill-gate.ts';
 import {
   type Decision,
@@ -133,7 +132,7 @@ export async function readFurther(request: ReadRequest, ports: ReadThroughPorts)
   const found = cache === 'off' ? NOTHING_FOUND : await lookUp(request, ports, doubt, cache);
   if (found.usable !== undefined) return found.usable;
   await request.beforeFill?.();
-  if (doubt === 'clock-unavailable') return await fromOriginUnstored(request, ports);
+  if (doubt === 'clock-unavailable') return await fromOriginUnstored(request, ports, found.stale);
   return await fill(request, ports, found.stale, doubt, cache);
 }
 
@@ -283,12 +282,23 @@ async function fill(
       ports.refilled?.(request.view, entry.etag === stale.entry.etag ? 'unchanged' : 'changed');
     return answer(entry, { hit: false, forward, stored: storable, collapsed, because }, request, ports, {});
   };
-  const standIn = standInOf(request, stale, time.now());
-  if (standIn === undefined) return filled(await filling);
-  const reading = request.deadline?.within(filling) ?? filling;
-  const flight = await unlessAway(reading, ports.pingOrigin, time);
-  if (flight !== undefined && flight.isDegraded !== true) return filled(flight);
-  context.keepAlive(filling.catch(() => undefined));
+  return await unlessStandIn(filling, stale, request, ports, filled);
+}
+
+/** The answer of a read of the origin, or of a stale entry if the origin is away. */
+async function unlessStandIn<T extends Pick<Filled, 'isDegraded'>>(
+  reading: Promise<T>,
+  stale: Stale | undefined,
+  request: ReadRequest,
+  ports: ReadThroughPorts,
+  answered: (read: T) => CachedAnswer,
+): Promise<CachedAnswer> {
+  const standIn = standInOf(request, stale, ports.time.now());
+  if (standIn === undefined) return answered(await reading);
+  const inTime = request.deadline?.within(reading) ?? reading;
+  const read = await unlessAway(inTime, ports.pingOrigin, ports.time);
+  if (read !== undefined && read.isDegraded !== true) return answered(read);
+  ports.context.keepAlive(reading.catch(() => undefined));
   return standingIn(standIn, request, ports);
 }
 
@@ -328,35 +338,21 @@ function kept(flight: Flight, request: ReadRequest, ports: ReadThroughPorts): Fl
 }
 
 /** Answers from the origin without storing: the answer is correct without the clock, but there is no stamp for it. */
-async function fromOriginUnstored(request: ReadRequest, ports: ReadThroughPorts): Promise<CachedAnswer> {
+async function fromOriginUnstored(
+  request: ReadRequest,
+  ports: ReadThroughPorts,
+  stale: Stale | undefined,
+): Promise<CachedAnswer> {
   const now = grainAt(request.grainMs, ports.time.now());
   const at = { epoch: '', stamp: 0, fillMs: 0, now };
-  const entry = await toEntry(await request.load(now), request, at, ports);
+  const reading = request.load(now).then(async (loaded) => ({
+    entry: await entryOf(loaded, request, at, ports),
+    isDegraded: loaded.isDegraded,
+  }));
   const source = { hit: false, forward: 'bypass', stored: false, collapsed: false } as const;
-  return answer(entry, source, request, ports, { unverified: 'clock-unavailable' });
-}
-
-async function toEntry(
-  { value, tags, asOf }: Loaded,
-  { view, key, purgeKey = key, grainMs }: ReadRequest,
-  { now, ...at }: { epoch: string; stamp: number; fillMs: number; now: number },
-  ports: ReadThroughPorts,
-): Promise<Entry> {
-  const hashes = tagHashes([...tags, ...purgeTags(view, purgeKey)]);
-  if (hashes.length > ENTRY_TAGS_MAX)
-    throw new Error(
-      `An answer of "${view}" depends on ${hashes.length} tags; at most ${ENTRY_TAGS_MAX} are allowed. Name fewer tags, for example the tag of a whole list.`,
-    );
-  const { body, etag } = await bodyAndEtag(value, ports.digest).catch((cause: unknown) => {
-    throw new Error(
-      `An answer of "${view}" cannot be written as JSON. Return only plain values from its load.`,
-      { cause },
-    );
-  });
-  // A moment of another epoch than the stamp's cannot be compared with a token of this entry's readers.
-  const moment = asOf === undefined ? {} : { asOf: asOf?.epoch === at.epoch ? asOf.seq : null };
-  const grain = grainMs === undefined ? {} : { now };
-  return { body, etag, tagHashes: hashes, ...at, ...moment, ...grain, filledAt: ports.time.now() };
+  return await unlessStandIn(reading, stale, request, ports, ({ entry }) =>
+    answer(entry, source, request, ports, { unverified: 'clock-unavailable' }),
+  );
 }
 
 async function readCounted(request: ReadRequest, ports: ReadThroughPorts): Promise<Filled> {
@@ -379,7 +375,7 @@ async function readOrigin(request: ReadRequest, ports: ReadThroughPorts): Promis
   const loaded = await within(ports.span ?? NO_SPAN, of, (span) => request.load(now, span));
   const fillMs = Math.max(0, ports.time.now() - startedAt);
   return {
-    entry: await toEntry(loaded, request, { epoch, stamp, fillMs, now }, ports),
+    entry: await entryOf(loaded, request, { epoch, stamp, fillMs, now }, ports),
     storable: loaded.storable,
     isDegraded: loaded.isDegraded,
   };

@@ -3,6 +3,7 @@ import { type ReadRequest, readThrough, standInFromMemory } from '../../../src/c
 import { cachePolicy } from '../../../src/define/cache-policy.ts';
 import type { Loaded } from '../../../src/define/view.ts';
 import { DeadlinePassed } from '../../../src/platform/deadline.ts';
+import { Failure } from '../../../src/platform/failure.ts';
 import { World } from './read-through-world.ts';
 
 const policy = cachePolicy();
@@ -78,4 +79,49 @@ it('is found in memory without waiting, unless it is too old or for a strong rea
   expect(standInFromMemory({ ...asked, key: 'other' }, one)).toBeUndefined();
   world.now += (policy.ttlS + policy.staleIfErrorS) * 1_000;
   expect(standInFromMemory(asked, one)).toBeUndefined();
+});
+
+/** The clock is away, and the isolate has noticed it. */
+async function withoutClock() {
+  const one = await withStaleEntry();
+  world.clockIsAway = true;
+  return one;
+}
+const away = new Failure('database_unavailable', 'The database does not answer.');
+const STAND_IN = { unverified: 'origin-unavailable', entry: { body: '"v1"' }, token: undefined };
+
+it('answers when neither the clock nor the origin does', async () => {
+  const one = await withoutClock();
+  const failing = request(() => Promise.reject(away));
+  expect(await readThrough(failing, one)).toMatchObject(STAND_IN);
+  // An origin that hangs does not answer pings either.
+  const silent = { ...one, pingOrigin: () => Promise.reject(away) };
+  expect(
+    await readThrough(
+      request(() => new Promise<never>(() => undefined)),
+      silent,
+    ),
+  ).toMatchObject(STAND_IN);
+});
+
+it('does not answer without the clock where the origin does, or for a strong reader, or once it is too old', async () => {
+  const one = await withoutClock();
+  world.value = 'v2';
+  expect(await world.read(one)).toMatchObject({ unverified: 'clock-unavailable', entry: { body: '"v2"' } });
+  const failing = request(() => Promise.reject(away));
+  const strong = { ...failing, consistency: { level: 'strong', atLeast: undefined } } as const;
+  await expect(readThrough(strong, one)).rejects.toBe(away);
+  world.now += (policy.ttlS + policy.staleIfErrorS) * 1_000;
+  await expect(readThrough(failing, one)).rejects.toBe(away);
+});
+
+it('hides no defect of a view without the clock', async () => {
+  const one = await withoutClock();
+  const defect = new TypeError('undefined is not a function');
+  await expect(
+    readThrough(
+      request(() => Promise.reject(defect)),
+      one,
+    ),
+  ).rejects.toBe(defect);
 });

@@ -97,6 +97,15 @@ describe('a verdict', () => {
     expect(reasonsOf({ settledAfterMs: undefined })).toEqual(['The events did not settle in time.']);
   });
 
+  it('does not hold if half of the reads are slow during the fault', () => {
+    const slow = answers.map((answered) =>
+      answered.status === 503 ? { ...answered, afterMs: 1_500 } : answered,
+    );
+    expect(reasonsOf({ answers: slow })).toEqual([
+      'Half of the reads took 1500 ms and more during the fault, instead of 1000 ms.',
+    ]);
+  });
+
   it('does not hold if the fault was not felt', () => {
     const usual = answers.map(({ begunMs }) => read(begunMs));
     expect(reasonsOf({ answers: usual })).toEqual([expect.stringContaining('The fault was not felt')]);

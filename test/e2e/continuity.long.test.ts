@@ -20,7 +20,7 @@ import { eventually, type Stack, startStack } from '../support/node/stack.ts';
 
 /** Purchases of the history: a day of each customer. */
 const DAYS = 360;
-const CUSTOMERS = Array.from({ length: 100 }, (_, n) => `c${n}`);
+const CUSTOMERS = Array.from({ length: 40 }, (_, n) => `c${n}`);
 /** Customers that the load buys for; all others stay as they are. */
 const BUSY = 3;
 const QUIET = 'c4';
@@ -57,9 +57,8 @@ async function priceOf(of: Stack, sku: string, token?: string): Promise<{ price:
 
 async function setPrice(of: Stack, sku: string, unitPrice: number): Promise<string> {
   const json = { description: null, unitPrice };
-  const { status, token } = await of.caller.ask('PUT', `/v1/products/${sku}`, { json });
-  expect([200, 201]).toContain(status);
-  return token;
+  const put = async () => await of.caller.ask('PUT', `/v1/products/${sku}`, { json });
+  return (await eventually(put, ({ status }) => status === 200 || status === 201)).token;
 }
 
 /** What a reader sees of a customer that nobody sends events of. */
@@ -78,7 +77,8 @@ function lightLoad(on: Stack) {
     for (let n = 0; !isOver; n += 1) {
       const id = `load-${n}`;
       const event = { ...bought(id, `c${n % BUSY}`), time: new Date().toISOString() };
-      expect(await on.caller.send([event], { wait: true })).toMatchObject({ accepted: 1 });
+      const { accepted, duplicates } = await on.caller.send([event], { wait: true, isRepeatable: true });
+      expect(accepted + duplicates).toBe(1);
       acknowledged.push({ event, id, atMs: Date.now() });
       if (n % 5 === 0) await setPrice(on, `LOAD${n % 3}`, n + 1);
       await sleep(20);
@@ -96,15 +96,16 @@ function lightLoad(on: Stack) {
 it('restores a destroyed deployment: equal digests, and only what was acknowledged after the backup is missing', async () => {
   old = await startStack({}, { capture: true, existing: historyOf(CUSTOMERS, DAYS) });
   const { caller } = old;
-  const published = await caller.ask('PUT', '/v1/admin/models/expected-spend/champion', {
-    json: await expectedSpendBundle(),
-  });
+  const purchases = async () => (await caller.featuresOf('customer', QUIET))['purchases_365d']?.value;
+  await eventually(purchases, (value) => value === DAYS, 240_000);
+  const json = await expectedSpendBundle();
+  const published = await caller.ask('PUT', '/v1/admin/models/expected-spend/champion', { json });
   expect(published.status).toBe(201);
   const before = await eventually(
     () => seen(old as Stack),
-    ({ read }) => read.purchases === DAYS && read.status === 200 && read.degraded === undefined,
-    240_000,
+    ({ read }) => read.status === 200 && read.degraded === undefined,
   );
+  expect(before.read.purchases).toBe(DAYS);
   const load = lightLoad(old);
   await eventually(
     async () => load.acknowledged.length,

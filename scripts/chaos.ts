@@ -26,10 +26,10 @@ const SEED_DEFAULT = '1';
 const LOAD_SHARE = 0.6;
 /** Requests under way at once while the saturation is measured. */
 const CONNECTIONS = 64;
-/** In seconds: the first requests compile the worker's code and fill its caches. */
-const WARM_UP_S = 5;
-const SATURATION_S = 5;
-
+/** In seconds. The first requests compile the worker's code and fill its caches: it is measured until it rises no more. */
+const WINDOW_S = 5;
+const WINDOWS_MAX = 5;
+const STILL_RISING = 1.1;
 /** The shell's convention for a program that was interrupted. */
 const EXIT_INTERRUPTED = 130;
 
@@ -115,13 +115,18 @@ async function saturationOf(stack: ChaosStack, seed: number): Promise<number> {
   const shape = { perSecond: 0, shares: USUAL_SHARES, isHot: false };
   const ending = new AbortController();
   const working = load.saturate(shape, CONNECTIONS, ending.signal);
-  await sleep(WARM_UP_S * 1_000);
-  const before = load.answers.length;
-  await sleep(SATURATION_S * 1_000);
-  const answered = load.answers.length - before;
+  let perSecond = 0;
+  for (let windows = 0; windows < WINDOWS_MAX; windows += 1) {
+    const before = load.answers.length;
+    await sleep(WINDOW_S * 1_000);
+    const newest = (load.answers.length - before) / WINDOW_S;
+    const isWarm = newest < perSecond * STILL_RISING;
+    perSecond = Math.max(perSecond, newest);
+    if (isWarm) break;
+  }
   ending.abort();
   await working;
-  return answered / SATURATION_S;
+  return perSecond;
 }
 
 async function run({ only, seconds, seed, isJson, isEmbedded }: Options): Promise<Run> {

@@ -62,6 +62,8 @@ export interface Verdict {
 const WORK_MS = 400;
 const SLOWEST_TIMES = 3;
 const EXAMPLES_MAX = 3;
+/** With fewer answers than these before the fault, nothing can be said of the share that is usual. */
+const BEFORE_MIN = 20;
 /** A read that a cache can answer is answered within a second, whichever peer is in trouble (docs/operations.md). */
 const HALF_WITHIN_MS = 1_000;
 
@@ -110,7 +112,9 @@ export function verdictOf(
     phases,
     recoveredAfterMs: recoveredMs,
     reasons: [
-      ...(before.length === 0 ? ['There was no answer before the fault.'] : []),
+      ...(before.length < BEFORE_MIN
+        ? [`There were ${before.length} answers before the fault, which is too few to tell a difference.`]
+        : []),
       ...PHASES.flatMap((phase) => brokenIn(phase, rated[phase])),
       ...coherenceReasons(seen.violations),
       ...eventReasons(seen),

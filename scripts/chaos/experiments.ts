@@ -325,10 +325,12 @@ export const EXPERIMENTS: readonly Experiment[] = [
         return async () => void (await stack.setClock(0, 0));
       },
       evidence: async (stack) => {
-        const aheadMs = (await stack.setClock(0, SKEW_MS)) - Date.now();
-        return aheadMs < SKEW_MS / 2
-          ? undefined
-          : `the isolate's clock is ${Math.round(aheadMs / 1_000)} s ahead`;
+        const asked = { entity: 'customer', keys: ['skew'] };
+        const { body } = await stack.request(0, 'POST', '/v1/features/read', asked);
+        const aheadMs = Number(Reflect.get(Object(body), 'asOf')) - Date.now();
+        return aheadMs > SKEW_MS / 2
+          ? `the isolate answers as of ${Math.round(aheadMs / 1_000)} s from now`
+          : undefined;
       },
     },
     steadyState: BREAKS,

@@ -6,6 +6,7 @@ import {
   ageMs,
   applySync,
   type ClockParent,
+  isSetBack,
   type Mirror,
   newMirror,
   oldestSourceAgeMs,
@@ -174,7 +175,9 @@ export class ClockFollower {
 
   /** Whether the clock has lately not answered in time. */
   get isSilent(): boolean {
-    return this.#silentAtMs !== undefined && this.#time.now() - this.#silentAtMs < this.#silentMs;
+    if (this.#silentAtMs === undefined) return false;
+    const nowMs = this.#time.now();
+    return nowMs - this.#silentAtMs < this.#silentMs && !isSetBack(this.#silentAtMs, nowMs);
   }
 
   #send(need: FreshnessNeed, { parent, keepAlive, onMoved }: FollowerContext): SyncInFlight {

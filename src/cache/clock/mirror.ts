@@ -71,8 +71,22 @@ export function newMirror(limits?: ClockLimits): Mirror {
   };
 }
 
-/** Upper bound of the age of the mirror's knowledge, in milliseconds. */
+/** Two requests of an isolate may have read the wall clock in another order than they act, by this much, in milliseconds. */
+const READ_EARLIER_MS_MAX = 100;
+/** The age of a mirror whose age is not known, in milliseconds: older than any reader allows. */
+const UNKNOWN_AGE_MS = 86_400_000;
+
+/** Whether the wall clock was set back since a moment that it showed, so that no time since then is known. */
+export function isSetBack(sinceMs: number, nowMs: number): boolean {
+  return nowMs < sinceMs - READ_EARLIER_MS_MAX;
+}
+
+/**
+ * Upper bound of the age of the mirror's knowledge, in milliseconds. A wall clock that was set back would show a mirror as
+ * young until it is where it was before; the mirror counts as too old then, and the next sync makes its age known.
+ */
 export function ageMs(mirror: Mirror, nowMs: number): number {
+  if (isSetBack(mirror.syncSentAtMs, nowMs)) return UNKNOWN_AGE_MS;
   return mirror.parentAgeMs + Math.max(0, nowMs - mirror.syncSentAtMs);
 }
 
@@ -115,8 +129,10 @@ export function applySync(mirror: Mirror, answer: SyncAnswer, sent: Sent): void 
     mirror.parentAgeMs = 0;
   }
   applyDelta(mirror.clock, answer);
-  // An age is taken over only if it makes the mirror younger: a late answer never makes it look older.
-  if (sent.atMs - answer.ageMs > mirror.syncSentAtMs - mirror.parentAgeMs) {
+  // An age is taken over only if it makes the mirror younger: a late answer never makes it look older. A sync that was sent
+  // later at an earlier time says that the wall clock was set back: the age that the mirror has is none.
+  const isYounger = sent.atMs - answer.ageMs > mirror.syncSentAtMs - mirror.parentAgeMs;
+  if (isYounger || (newest && isSetBack(mirror.syncSentAtMs, sent.atMs))) {
     mirror.syncSentAtMs = sent.atMs;
     mirror.parentAgeMs = answer.ageMs;
   }

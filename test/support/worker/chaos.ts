@@ -3,6 +3,8 @@
  * empties real Durable Objects of the runtime, and sets the wall clock of an isolate. Everything else is the product.
  */
 
+// First: the product keeps the function that reads the clock when it is loaded.
+import './chaos-clock.ts';
 import { durableObjects } from '../../../src/composition/durable-objects.ts';
 import type { Env } from '../../../src/composition/env.ts';
 import { createWorker } from '../../../src/composition/worker.ts';

@@ -229,6 +229,17 @@ describe('a mirror', () => {
     expect(ageMs(mirror, 2_100)).toBe(100);
   });
 
+  it('is too old for any reader once the wall clock was set back, until the next sync', () => {
+    const mirror = newMirror();
+    const hourMs = 3_600_000;
+    applySync(mirror, answerOf(newClock('e'), 0), { atMs: hourMs, order: 1 });
+    // Two requests may read the clock in another order than they act.
+    expect(ageMs(mirror, hourMs - 100)).toBe(0);
+    for (const nowMs of [0, hourMs - 101]) expect(ageMs(mirror, nowMs)).toBeGreaterThan(hourMs);
+    applySync(mirror, { ...answerOf(newClock('e'), 0), ageMs: 30 }, { atMs: 1_000, order: 2 });
+    expect(ageMs(mirror, 1_200)).toBe(230);
+  });
+
   it('starts again with another epoch', () => {
     const mirror = newMirror();
     const before = newClock('before');

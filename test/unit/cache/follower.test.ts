@@ -50,6 +50,40 @@ describe('a follower', () => {
     expect(follower.mirror.clock.changed.newestSeqOf(7)).toBe(1);
   });
 
+  it('syncs for a bounded reader once the wall clock was set back', async () => {
+    const { root, calls, context } = controlledRoot();
+    let now = 3_600_000;
+    const follower = new ClockFollower(timeOf(() => now));
+    const first = follower.ensure(BOUNDED, follower.begin(), context);
+    calls[0]?.answer();
+    await first;
+    expect(follower.isReady(BOUNDED, context)).toBe(true);
+    invalidate(root, [7]);
+    now = 10_000;
+    expect(follower.isReady(BOUNDED, context)).toBe(false);
+    const second = follower.ensure(BOUNDED, follower.begin(), context);
+    await settle();
+    calls[1]?.answer();
+    await second;
+    expect(follower.mirror.clock.changed.newestSeqOf(7)).toBe(1);
+    expect(follower.isReady(BOUNDED, context)).toBe(true);
+    now += 2_001;
+    expect(follower.isReady(BOUNDED, context)).toBe(false);
+  });
+
+  it('waits for a clock again that was silent before the wall clock was set back', async () => {
+    const { calls, context } = controlledRoot();
+    let now = 3_600_000;
+    const follower = new ClockFollower(timeOf(() => now));
+    const first = follower.ensure(BOUNDED, follower.begin(), context);
+    now += 900;
+    calls[0]?.fail(new Error('It did not answer.'));
+    await expect(first).rejects.toMatchObject({ code: 'clock_unavailable' });
+    expect(follower.isSilent).toBe(true);
+    now = 10_000;
+    expect(follower.isSilent).toBe(false);
+  });
+
   it('reports a change after it was applied, and only if there was one', async () => {
     const { root, calls, context } = controlledRoot();
     const follower = new ClockFollower(timeOf(() => 1_000));

@@ -366,6 +366,7 @@ export class RequestPorts implements GatewayPorts {
       loadChampion: (load) =>
         loadAsOfIn(bound, (db) => load({ ...registry, champion: championIn(db), rollout: rolloutIn(db) })),
       watch: () => watchShardsIn(bound, this.#scope),
+      readRows: (asked, consistency) => readRows(asked, consistency, bound.rowPorts(this.#scope)),
       models: isolate.models,
       keepAlive: (work) => this.#scope.keepAlive(work),
       rollouts: rolloutServing(bound, (work) => this.#scope.keepAlive(work)),

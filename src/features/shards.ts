@@ -229,6 +229,18 @@ export async function readFeatures(
 }
 
 /**
+ * How an answer gets the features of keys of one entity as of `now`, in the order of the keys: from their shards, or from rows
+ * in memory that the tag clock says are current.
+ *
+ * @throws Failure `features_unavailable`
+ */
+export type ReadFeatures = (
+  entity: string,
+  keys: readonly string[],
+  now: number,
+) => Promise<readonly FeatureRow[]>;
+
+/**
  * Asks the shards of these keys, each for its own different ones, and follows those that have moved.
  *
  * @throws Failure `features_unavailable` if a shard does not answer.

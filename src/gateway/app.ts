@@ -168,6 +168,7 @@ export function createApp(host: GatewayHost): OpenAPIHono<AppEnv> {
   app.onError(failed);
   uncached.onError(failed);
   app.notFound((c) => uncached.fetch(c.req.raw, c.env, c.executionCtx));
+  uncached.use('*', routes.remembered());
   uncached.use('*', answerHeaders);
   uncached.use('*', readableByPages(cors));
   uncached.use('*', conditionalReads);

@@ -3,7 +3,9 @@ import { parseToken } from '../cache/clock/clock.ts';
 import type { Consistency, ReadRequest } from '../cache/read-through.ts';
 import type { ModelDefinition } from '../define/model.ts';
 import type { Loaded } from '../define/view.ts';
+import type { ReadRows, RowsAsked } from '../features/row-cache.ts';
 import { asOfMoment, type Moment, type Watched } from '../features/seen-folds.ts';
+import { type ReadFeatures, readFeatures } from '../features/shards.ts';
 import { Manifest } from '../inference/bundle.ts';
 import { CHAMPION_POLICY } from '../inference/champion-policy.ts';
 import type { ServedAnswer, ServedDraft } from '../inference/feedback/record.ts';
@@ -39,6 +41,8 @@ export interface ChampionPorts {
   readonly loadChampion: (load: (registry: RegistryPorts) => Promise<Loaded>) => Promise<Loaded>;
   /** What an answer that begins now may show, and the moment that covers it. */
   readonly watch: () => Watched;
+  /** The features of keys, from memory where the clock allows it. @throws as `readRows` does. */
+  readonly readRows: (asked: RowsAsked, consistency: Consistency) => Promise<ReadRows>;
   /** The models that the isolate has in memory. */
   readonly models: LoadedModels;
   /** Keeps work running after its request has ended. */
@@ -183,6 +187,7 @@ export async function championOf(
 interface Predicting {
   readonly deadline: Deadline;
   readonly watched: Watched;
+  readonly features: ReadFeatures;
   /** Takes what the log of served predictions has of the answer; undefined if it is not logged. */
   readonly drafted?: ((draft: ServedDraft) => void) | undefined;
 }
@@ -196,14 +201,14 @@ export function predictPorts(
   ports: ChampionPorts & Pick<PredictPorts, 'predicted'>,
   definition: ModelDefinition,
   consistency: Consistency,
-  { deadline, watched, drafted }: Predicting,
+  { deadline, watched, features, drafted }: Predicting,
   charge: (rows: number) => Promise<void>,
 ): PredictPorts & RecommendPorts {
   return {
     champion: () => readCached(ports, definition, consistency, watched),
     load: (manifest) => loadVersion(ports, definition, manifest),
     loaded: (manifest) => ports.models.loaded(manifest),
-    shards: watched.shards,
+    features,
     isOff: () => ports.phasesKnown().inference === 'off',
     now: systemNow,
     newId,
@@ -213,6 +218,27 @@ export function predictPorts(
     deadline,
     keepAlive: ports.keepAlive,
     explaining: { charge, pause: () => sleep(0) },
+  };
+}
+
+/** The features of an answer, from their shards. */
+export function featuresOfShards({ shards }: Pick<Watched, 'shards'>): ReadFeatures {
+  return (entity, keys, now) => readFeatures(entity, keys, now, shards);
+}
+
+/**
+ * The features of an answer that nothing keeps: from the isolate's memory while the clock says that they are current. The
+ * answer is as of the moment that covers them.
+ */
+export function keptFeatures(
+  { readRows }: Pick<ChampionPorts, 'readRows'>,
+  consistency: Consistency,
+  watched: Pick<Watched, 'note'>,
+): ReadFeatures {
+  return async (entity, keys, now) => {
+    const { rows, token } = await readRows({ entity, keys, now }, consistency);
+    watched.note(token ?? null);
+    return rows;
   };
 }
 

@@ -57,7 +57,7 @@ export class Cors {
 
   /** Adds to an answer what a page needs to read it. */
   mark(response: Response, { method, url, headers }: Request): void {
-    if (this.#isPublicRead(method, new URL(url).pathname))
+    if (this.#isPublicRead(method, url))
       for (const [name, value] of Object.entries(PUBLIC_READ)) response.headers.set(name, value);
     else if (this.#origins.size > 0) {
       addVary(response.headers, 'Origin');
@@ -73,7 +73,7 @@ export class Cors {
   preflight(response: Response, { url, headers }: Request, allow: string): Response {
     const method = headers.get('access-control-request-method');
     if (method === null) return response;
-    const isPublic = this.#isPublicRead(method, new URL(url).pathname);
+    const isPublic = this.#isPublicRead(method, url);
     addVary(response.headers, 'Origin, Access-Control-Request-Method');
     if (isPublic) response.headers.set(ALLOW_ORIGIN, '*');
     else if (!this.#allow(response.headers, headers)) return response;
@@ -93,8 +93,9 @@ export class Cors {
     return true;
   }
 
-  #isPublicRead(method: string, path: string): boolean {
+  #isPublicRead(method: string, url: string): boolean {
     if (method !== 'GET' && method !== 'HEAD') return false;
+    const path = new URL(url).pathname;
     return ruleOf(method, path)?.scope === null || this.#publicPaths.some((pattern) => pattern.test(path));
   }
 }

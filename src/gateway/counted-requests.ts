@@ -1,4 +1,7 @@
 import type { Hono } from 'hono';
+import { createMiddleware } from 'hono/factory';
+import { matchedRoutes } from 'hono/route';
+import type { RouterRoute } from 'hono/types';
 import { NO_ROUTE, type RequestCount } from '../operations/requests.ts';
 import type { Exemplar } from '../platform/tracing/request-trace.ts';
 import type { AppEnv, ReadContext } from './context.ts';
@@ -21,6 +24,8 @@ export class RouteLabels {
   readonly #apps: readonly Pick<Hono<AppEnv>, 'router'>[];
   /** By hono's spelling of a path. */
   readonly #labels = new Map<string, string>();
+  /** The label of the route that a router has found for a request, so that it is not searched for again. */
+  readonly #found = new WeakMap<Request, string>();
 
   /** @param apps in the order in which they are asked. */
   constructor(apps: readonly Pick<Hono<AppEnv>, 'router'>[]) {
@@ -31,14 +36,24 @@ export class RouteLabels {
   of(request: Request): readonly [method: string, route: string] {
     const { method } = request;
     if (!METHODS.has(method)) return [OTHER_METHOD, NO_ROUTE];
+    const known = this.#found.get(request);
+    if (known !== undefined) return [method, known];
     const { pathname } = new URL(request.url);
     for (const { router } of this.#apps) {
       const [handlers] = router.match(method === 'HEAD' ? 'GET' : method, pathname);
-      // Middleware is registered for all methods, and the answer to OPTIONS for all paths.
-      const found = handlers.find(([[, { method, path }]]) => method !== 'ALL' && !path.endsWith('*'));
+      const found = handlers.find(([[, route]]) => isRoute(route));
       if (found !== undefined) return [method, this.#labelOf(found[0][1].path)];
     }
     return [method, NO_ROUTE];
+  }
+
+  /** Middleware that remembers which route takes a request. */
+  remembered() {
+    return createMiddleware<AppEnv>((c, next) => {
+      const route = matchedRoutes(c).find(isRoute);
+      if (route !== undefined) this.#found.set(c.req.raw, this.#labelOf(route.path));
+      return next();
+    });
   }
 
   #labelOf(path: string): string {
@@ -49,6 +64,11 @@ export class RouteLabels {
     }
     return label;
   }
+}
+
+/** Middleware is registered for all methods, and the answer to OPTIONS for all paths. */
+function isRoute({ method, path }: Pick<RouterRoute, 'method' | 'path'>): boolean {
+  return method !== 'ALL' && !path.endsWith('*');
 }
 
 /** A path of hono as the OpenAPI document has it. */

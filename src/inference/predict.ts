@@ -1,7 +1,7 @@
 import type { ModelDefinition, PredictionModel } from '../define/model.ts';
 import type { Loaded } from '../define/view.ts';
 import { answerTags } from '../features/groups.ts';
-import { type FeatureRow, readFeatures, type ShardPort } from '../features/shards.ts';
+import type { FeatureRow, ReadFeatures } from '../features/shards.ts';
 import type { LineageFacts } from '../pipeline/lineage/recorder.ts';
 import { type Deadline, DeadlinePassed } from '../platform/deadline.ts';
 import { Failure } from '../platform/failure.ts';
@@ -36,7 +36,7 @@ export interface PredictPorts {
   readonly load: (manifest: Manifest) => Promise<LoadedModel>;
   /** The version if it can run at once. */
   readonly loaded: (manifest: Manifest) => LoadedModel | undefined;
-  readonly shards: Pick<ShardPort, 'read' | 'moves'>;
+  readonly features: ReadFeatures;
   /** Whether the phase is switched off, so that no model may answer; absent where it never is. */
   readonly isOff?: (() => boolean) | undefined;
   readonly now: () => number;
@@ -264,9 +264,9 @@ async function featuresUnlessOff(
   { entity }: PredictionModel,
   key: string,
   now: number,
-  { isOff, shards }: Pick<PredictPorts, 'isOff' | 'shards'>,
+  { isOff, features }: Pick<PredictPorts, 'isOff' | 'features'>,
 ): Promise<readonly FeatureRow[]> {
-  return isOff?.() === true ? [] : await readFeatures(entity.name, [key], now, shards);
+  return isOff?.() === true ? [] : await features(entity.name, [key], now);
 }
 
 /** Reads what the model needs, and runs it. It notes what it has read in `known`. */

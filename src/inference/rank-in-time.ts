@@ -1,5 +1,5 @@
 import type { RankingModel } from '../define/model.ts';
-import { type FeatureRow, readFeatures, type ShardPort } from '../features/shards.ts';
+import type { FeatureRow, ReadFeatures } from '../features/shards.ts';
 import { type Deadline, DeadlinePassed } from '../platform/deadline.ts';
 import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
@@ -20,7 +20,7 @@ export interface RankPorts {
   readonly load: (manifest: Manifest) => Promise<LoadedModel>;
   /** The version if it can run at once. */
   readonly loaded: (manifest: Manifest) => LoadedModel | undefined;
-  readonly shards: Pick<ShardPort, 'read' | 'moves'>;
+  readonly features: ReadFeatures;
   /** Whether the phase is switched off, so that no model may answer; absent where it never is. */
   readonly isOff?: (() => boolean) | undefined;
   /** When something else answers in place of work that takes longer. */
@@ -129,13 +129,11 @@ async function compute(
   if (ports.isOff?.() === true) return await whileOff(definition, asked, known, ports);
   const [found, row] = await Promise.all([
     orFailure(championOf(definition, known, ports), 'model_unavailable'),
-    orFailure(readFeatures(definition.entity.name, [key], now, ports.shards), 'features_unavailable').then(
-      (read) => {
-        const first = read instanceof Failure ? read : (read[0] ?? {});
-        known.row = first;
-        return first;
-      },
-    ),
+    orFailure(ports.features(definition.entity.name, [key], now), 'features_unavailable').then((read) => {
+      const first = read instanceof Failure ? read : (read[0] ?? {});
+      known.row = first;
+      return first;
+    }),
   ]);
   // The switch may have become known with the champion.
   if (ports.isOff?.() === true) return await whileOff(definition, asked, known, ports);

@@ -377,6 +377,13 @@ export const FAULTS: readonly Fault[] = [
     'watched?.note(momentOf(answer));',
     'void momentOf(answer);',
   ),
+  fault(
+    'a prediction leaves out the moment of the features that it has from memory',
+    FEW,
+    'src/gateway/champion.ts',
+    'watched.note(token ?? null);',
+    'void token;',
+  ),
 ];
 
 /** A copy of the rules and of the simulation, and of other parts, with a fault in it; removed when disposed. */

@@ -84,10 +84,18 @@ export const KEYS = [...Array.from({ length: ROWS }, (_, row) => keyOfRow(row)),
 export const CUSTOMERS = ['c0', 'c1', 'c8'];
 const featuresOf = (customer: string) => `features/${customer}`;
 export const predictionFor = (customer: string) => `prediction/${customer}`;
-export const keysOfCustomer = (customer: string) => [featuresOf(customer), predictionFor(customer)];
+/** A prediction that no cache keeps, of features that the isolate may have in memory. */
+const predictionNow = (customer: string) => `asked/${customer}`;
+export const keysOfCustomer = (customer: string) => [
+  featuresOf(customer),
+  predictionFor(customer),
+  predictionNow(customer),
+];
 export const CUSTOMER_KEYS = CUSTOMERS.flatMap(keysOfCustomer);
 export const customerOf = (key: string) => key.split('/')[1] ?? '';
 export const isFeatures = (key: string) => key.startsWith('features/');
-export const isOfCustomer = (key: string) => isFeatures(key) || key.startsWith('prediction/');
+export const isPredictionNow = (key: string) => key.startsWith('asked/');
+export const isOfCustomer = (key: string) =>
+  isFeatures(key) || isPredictionNow(key) || key.startsWith('prediction/');
 /** When the last step of a plan may begin, and when everything must have healed. */
 export const BUSY_MS = 20_000;

@@ -10,7 +10,8 @@ import { Failure } from '../../src/platform/failure.ts';
 import { hashText } from '../../src/platform/random.ts';
 import type { OutboxReport } from '../../src/storage/postgres/reflecting.ts';
 import type { ReadRecord } from '../support/coherence/judge.ts';
-import { Customers, FEATURES_POLICY, type Reading } from './customers.ts';
+import { FEATURES_POLICY, type Reading } from './customer-reads.ts';
+import { Customers } from './customers.ts';
 import { Defect, Deployment } from './deployment.ts';
 import type { IsolateMachine } from './machines.ts';
 import { never } from './network.ts';
@@ -25,7 +26,7 @@ import {
 } from './reach.ts';
 import { answered, type RecordEvent } from './recording.ts';
 import { type Ask, recordsOf } from './records.ts';
-import { customerOf, isFeatures, isOfCustomer, keyOfRow, LIST, type Plan } from './steps.ts';
+import { customerOf, isFeatures, isOfCustomer, isPredictionNow, keyOfRow, LIST, type Plan } from './steps.ts';
 
 const keepAlive = () => undefined;
 
@@ -211,12 +212,14 @@ export class World {
     const policy = this.#policyOf(key);
     const { customers } = this;
     if (customers !== undefined && isFeatures(key))
-      return await customers.features(isolate, key, consistency);
+      return await customers.reads.features(isolate, key, consistency);
+    if (customers !== undefined && isPredictionNow(key))
+      return await customers.reads.predictionNow(isolate, key, consistency);
     const load = async () => {
       if (fill.isBegun && !fill.hasGate)
         this.refusals.push(...this.#directReads.note(filler, key, fill.begunMs));
       return customers !== undefined && isOfCustomer(key)
-        ? await customers.predict(isolate, key, consistency)
+        ? await customers.reads.predict(isolate, key, consistency)
         : await this.#load(isolate, key, { follower, invalidated, ended, read });
     };
     return await readThrough(
@@ -226,7 +229,8 @@ export class World {
   }
 
   #policyOf(key: string): CachePolicy {
-    const policy = isFeatures(key) ? FEATURES_POLICY : this.#plan.policies[key];
+    const isUncached = isFeatures(key) || isPredictionNow(key);
+    const policy = isUncached ? FEATURES_POLICY : this.#plan.policies[key];
     if (policy === undefined) throw new RangeError(`There is no view of ${key}.`);
     return policy;
   }

@@ -30,8 +30,10 @@ export function chargeOnEntry({ charge }: Pick<Gateway, 'charge'>, limitsOf: Por
     await next();
     const standing = c.get('standing');
     if (standing === undefined || !limitsOf(c).isOn) return;
+    // In place: hono's `c.header` would copy the whole answer for each of them.
+    const { headers } = c.res;
     for (const [name, value] of Object.entries(limitFields(standing, systemNow()))) {
-      if (!c.res.headers.has(name)) c.header(name, value);
+      if (!headers.has(name)) headers.set(name, value);
     }
   });
 }

@@ -44,8 +44,9 @@ export function phaseIsOn(
   admit: (c: Context<AppEnv>) => unknown,
 ) {
   return createMiddleware<AppEnv>(async (c, next) => {
-    const phase = isMethodOf(c) ? needsPhase(c.req.method, c.req.path) : undefined;
-    if (phase !== undefined && (await statesOf(c))[phase] === 'off') {
+    const phase = needsPhase(c.req.method, c.req.path);
+    // The methods of a path take a search of the router for each, so they are asked for last.
+    if (phase !== undefined && (await statesOf(c))[phase] === 'off' && isMethodOf(c)) {
       if (c.get('principal') === undefined) await admit(c);
       throw phaseOff(phase);
     }

@@ -16,7 +16,7 @@ import { NO_SPAN, type Span } from '../../platform/tracing/span.ts';
 import { assertAcceptsJson } from '../accept.ts';
 import { CachedResponses, consistencyOf } from '../cached-response.ts';
 import { honoPath, inputOf, keyOf } from '../cached-routes.ts';
-import { type ChampionPorts, inMoment, predictPorts, rolloutOf } from '../champion.ts';
+import { type ChampionPorts, featuresOfShards, inMoment, predictPorts, rolloutOf } from '../champion.ts';
 import { type AppEnv, type Gateway, type PortsOf, requestIdOf } from '../context.ts';
 import { pascalCase } from '../contract/operation-id.ts';
 import { registerCatalogPath } from '../contract/operations.ts';
@@ -118,7 +118,10 @@ export function registerModelPath(
         const watched = inSpan.watch();
         const note = new ServedNote(model, ports.served);
         const { drafted } = note;
-        const predicting = predictPorts(inSpan, model, consistency, { deadline, watched, drafted }, charge);
+        // From the shards: the answer is kept itself.
+        const features = featuresOfShards(watched);
+        const by = { deadline, watched, features, drafted };
+        const predicting = predictPorts(inSpan, model, consistency, by, charge);
         late = await answerFor(model, { key, input, variant }, namingTraining(predicting, own), ports);
         const loaded = await inMoment(late, watched, deadline);
         note.answered(loaded, () => requestIdOf(c), model.policy.ttlS);

@@ -28,7 +28,7 @@ import type { KeyValues } from '../../storage/postgres/entity-writes.ts';
 import { parsed, readJson } from '../body.ts';
 import { consistencyOf } from '../cached-response.ts';
 import { keyOf } from '../cached-routes.ts';
-import { type ChampionPorts, championOf, inMoment, predictPorts } from '../champion.ts';
+import { type ChampionPorts, championOf, inMoment, keptFeatures, predictPorts } from '../champion.ts';
 import { type AppEnv, type Gateway, type PortsOf, requestIdOf } from '../context.ts';
 import { pascalCase } from '../contract/operation-id.ts';
 import { registerCatalogPath } from '../contract/operations.ts';
@@ -134,7 +134,9 @@ export function registerPredictions(
     ) =>
       predictInSpan(spanOfRequest(c), definition, (span) => {
         const own = portsIn(ports, span);
-        const predicting = predictPorts(own, definition, consistency, { deadline, watched, drafted }, charge);
+        const features = keptFeatures(own, consistency, watched);
+        const by = { deadline, watched, features, drafted };
+        const predicting = predictPorts(own, definition, consistency, by, charge);
         return work(own, namingTraining(predicting, span));
       });
     const { inference } = await ports.phases();

@@ -63,7 +63,7 @@ export async function answerInRollout(
   variant: ArmVariant,
 ): Promise<Loaded> {
   const startedAt = ports.now();
-  const shards = replaying(ports.shards);
+  const features = replaying(ports.features);
   let served: Served | undefined;
   const champion = async () => {
     const found = await ports.champion();
@@ -76,11 +76,11 @@ export async function answerInRollout(
   const measured = (outcome: Outcome | undefined): void => {
     if (served?.rollout === undefined || outcome === undefined) return;
     const { rollout, arm } = served;
-    if (rollout.isShadow) shadow({ definition, ask, outcome, rollout }, { ...ports, shards }, rollouts);
+    if (rollout.isShadow) shadow({ definition, ask, outcome, rollout }, { ...ports, features }, rollouts);
     else if (served.isCounted) rollouts.saw(definition.name, rollout.id, arm, outcome);
   };
   try {
-    const answering = { ...ports, champion, shards: shards.recording, drafted: draftedInArm };
+    const answering = { ...ports, champion, features: features.recording, drafted: draftedInArm };
     const loaded = await ask(answering, false);
     ports.keepAlive(
       rollouts.pause(0).then(() => measured(outcomeOf(definition, loaded, ports.now() - startedAt))),
@@ -168,7 +168,7 @@ interface Shadow {
 /** Compares the answer of the new version with the champion's, after the champion's has left. */
 function shadow(
   { definition, ask, outcome, rollout }: Shadow,
-  { shards, ...ports }: Omit<AskPorts, 'shards'> & { readonly shards: ReturnType<typeof replaying> },
+  { features, ...ports }: Omit<AskPorts, 'features'> & { readonly features: ReturnType<typeof replaying> },
   rollouts: RolloutPorts,
 ): void {
   if (!rollouts.beginShadow()) return;
@@ -182,7 +182,7 @@ function shadow(
       const loaded = await ask(
         {
           ...ports,
-          shards: shards.replay,
+          features: features.replay,
           champion: async () => ({ manifest, previous: null, isCurrent: true }),
           predicted: () => undefined,
           drafted: undefined,
@@ -233,20 +233,15 @@ function scoreOf(definition: ModelDefinition, answer: Readonly<Record<string, un
   return definition.classes.findIndex((of) => String(of) === String(label));
 }
 
-/** Shards whose answers are kept for the time of a request, so that a shadow sees what the answer was made of. */
-function replaying(shards: AskPorts['shards']) {
-  const answers = new Map<string, ReturnType<AskPorts['shards']['read']>>();
-  const keyOf = (...[shard, entity, keys]: Parameters<AskPorts['shards']['read']>) =>
-    JSON.stringify([shard, entity, keys]);
-  const recording: AskPorts['shards'] = {
-    read: (...asked) => {
-      const answer = shards.read(...asked);
-      answers.set(keyOf(...asked), answer);
-      return answer;
-    },
+/** Features that are kept for the time of a request, so that a shadow sees what the answer was made of. */
+function replaying(features: AskPorts['features']) {
+  const answers = new Map<string, ReturnType<AskPorts['features']>>();
+  const keyOf = (...[entity, keys]: Parameters<AskPorts['features']>) => JSON.stringify([entity, keys]);
+  const recording: AskPorts['features'] = (...asked) => {
+    const answer = features(...asked);
+    answers.set(keyOf(...asked), answer);
+    return answer;
   };
-  const replay: AskPorts['shards'] = {
-    read: (...asked) => answers.get(keyOf(...asked)) ?? shards.read(...asked),
-  };
+  const replay: AskPorts['features'] = (...asked) => answers.get(keyOf(...asked)) ?? features(...asked);
   return { recording, replay };
 }

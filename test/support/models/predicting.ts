@@ -1,7 +1,7 @@
 import type { FeatureValue } from '../../../src/define/feature-value.ts';
 import { model, type PredictionModel } from '../../../src/define/model.ts';
 import { fromFeature } from '../../../src/define/model-input.ts';
-import type { FeatureRow } from '../../../src/features/shards.ts';
+import { type FeatureRow, readFeatures } from '../../../src/features/shards.ts';
 import type { Manifest } from '../../../src/inference/bundle.ts';
 import type { Included } from '../../../src/inference/explain/include.ts';
 import type { ObservedRow } from '../../../src/inference/observed-rows.ts';
@@ -79,7 +79,7 @@ export async function predicted(
 ) {
   const told: LineageFacts[] = [];
   const watched: ({ version: string } & ObservedRow)[] = [];
-  const calls = { champion: 0, shards: 0, load: 0 };
+  const calls = { champion: 0, features: 0, load: 0 };
   const kept: Promise<unknown>[] = [];
   const graph = {
     inputs: graphInputs,
@@ -104,13 +104,14 @@ export async function predicted(
         const ran = { ...graph, run: async (given: Tensors) => previousRun(given) };
         return { manifest: of, graph: ran, candidates: undefined };
       },
-      shards: {
-        read: async () => {
-          calls.shards += 1;
-          if (features instanceof Error) throw features;
-          return [features];
-        },
-      },
+      features: (entity, keys, now) =>
+        readFeatures(entity, keys, now, {
+          read: async () => {
+            calls.features += 1;
+            if (features instanceof Error) throw features;
+            return [features];
+          },
+        }),
       isOff: () => isOff,
       now: () => NOW,
       newId: () => 'id-1',

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { createApp, type GatewayPorts } from '../../../src/gateway/app.ts';
+import { ALL_ON } from '../../../src/platform/phases.ts';
 import { FIXTURE } from '../../support/node/fixture.ts';
 import { unlimited } from '../../support/node/unlimited.ts';
 
@@ -13,8 +14,10 @@ const METHODS = ['GET', 'PUT', 'POST', 'PATCH', 'DELETE'];
 function needless(): never {
   throw new Error('The secret of the deployment needs no look-up.');
 }
-const ports: Pick<GatewayPorts, 'access' | 'limits'> = {
+const ports = {
   limits: unlimited(),
+  // What else the phases have, no request reaches.
+  phases: { states: () => ALL_ON.states } as unknown as GatewayPorts['phases'],
   access: {
     apiKeySha256: createHash('sha256').update(KEY).digest('hex'),
     peekKey: needless,
@@ -25,14 +28,14 @@ const ports: Pick<GatewayPorts, 'access' | 'limits'> = {
     peekToken: needless,
     verifyToken: needless,
   },
-};
+} satisfies Partial<GatewayPorts>;
 const app = createApp({
   catalog: FIXTURE.catalog,
   viewsOf: () => {
     throw new Error('No view is read.');
   },
   countRequest: () => undefined,
-  portsOf: () => ports as GatewayPorts,
+  portsOf: () => ports as unknown as GatewayPorts,
 });
 const Operation = z.object({
   parameters: z

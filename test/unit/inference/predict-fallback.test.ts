@@ -162,12 +162,12 @@ describe('the fallback', () => {
     };
     const { value, calls } = await predicted(regression, { load, previous });
     expect(value).toMatchObject({ value: 6, source: 'previous', degraded: 'model_failed' });
-    expect(calls).toEqual({ champion: 1, shards: 1, load: 2 });
+    expect(calls).toEqual({ champion: 1, features: 1, load: 2 });
   });
 
   it('costs no call more than the answer that it replaces, where it is not the version before that is loaded', async () => {
     const away = new Failure('features_unavailable', 'away');
-    const usual = { champion: 1, shards: 1 };
+    const usual = { champion: 1, features: 1 };
     expect((await predicted(withFallback, {})).calls).toEqual({ ...usual, load: 1 });
     expect((await predicted(withFallback, { features: away })).calls).toEqual({ ...usual, load: 0 });
     expect((await predicted(withFallback, { manifest: AWAY })).calls).toEqual({ ...usual, load: 0 });
@@ -190,7 +190,7 @@ describe('while the phase is off', () => {
   it('the fallback answers, marked, and neither features nor a model are read', async () => {
     const answer = await predicted(withFallback, { isOff: true });
     expect(answer).toMatchObject({
-      ...{ storable: false, isDegraded: false, calls: { champion: 1, shards: 0, load: 0 } },
+      ...{ storable: false, isDegraded: false, calls: { champion: 1, features: 0, load: 0 } },
       value: { value: 7, source: 'fallback', degraded: 'phase_off' },
     });
   });

@@ -82,7 +82,7 @@ async function ranked({ memory = [], isLate = false, fallback, items, check, ...
     load: async (manifest) => versionOf(manifest),
     ...world,
     loaded: (manifest) => memory.find((loaded) => loaded.manifest === manifest),
-    shards: { read: world.read ?? (async () => [{}]) },
+    features: world.read ?? (async () => [{}]),
     deadline: {
       within: async (work) => {
         if (!isLate) return await work;

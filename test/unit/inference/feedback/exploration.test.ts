@@ -79,7 +79,7 @@ async function asked({ id, isCurrent = true, isLate = false, fails = false, ...r
   const ports: RecommendPorts = {
     champion: async () => ({ manifest: MANIFEST, previous: null, isCurrent }),
     ...{ load: async () => loaded, loaded: () => loaded },
-    shards: { read: async () => [{}] },
+    features: async () => [{}],
     ...{ newId: () => id, predicted: () => undefined, keepAlive: () => undefined },
     deadline: {
       within: async (work) => {

@@ -34,14 +34,16 @@ interface Condition {
   readonly isWarm: boolean;
   /** Whether the model can answer at all. */
   readonly canAnswer: boolean;
+  /** Whether each request is for a customer whose features the isolate has not read before. */
+  readonly isOfStrangers?: boolean;
 }
 
-async function predict(isolate: string, hour: number) {
+async function predict(isolate: string, hour: number, key = 'C1') {
   const begun = performance.now();
   const response = await stack.fetch('/v1/predictions/mood', {
     method: 'POST',
     headers: { isolate, authorization: `Bearer ${KEY}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ key: 'C1', request: { hour } }),
+    body: JSON.stringify({ key, request: { hour } }),
   });
   const body: unknown = await response.json();
   return { status: response.status, afterMs: performance.now() - begun, answer: Answer.safeParse(body).data };
@@ -52,12 +54,16 @@ async function live(isolate: string): Promise<void> {
 }
 
 /** Asks for predictions, one after the other. @returns the time of each, how many the model gave, and what was wrong. */
-async function predictions(isolate: string, canAnswer: boolean) {
+async function predictions(isolate: string, { canAnswer, isOfStrangers = false }: Condition) {
   const wrong: string[] = [];
   const times: number[] = [];
   let byModel = 0;
   for (let hour = 0; hour < REQUESTS; hour += 1) {
-    const { status, afterMs, answer } = await predict(isolate, hour % 24);
+    const { status, afterMs, answer } = await predict(
+      isolate,
+      hour % 24,
+      isOfStrangers ? `S${hour}` : undefined,
+    );
     times.push(afterMs);
     if (answer?.source === 'model') byModel += 1;
     if (status !== 200 || answer === undefined) wrong.push(`request ${hour}: ${status}`);
@@ -68,7 +74,8 @@ async function predictions(isolate: string, canAnswer: boolean) {
   return { wrong, times, byModel };
 }
 
-async function measure({ troubles, isWarm, canAnswer }: Condition): Promise<Measured> {
+async function measure(condition: Condition): Promise<Measured> {
+  const { troubles, isWarm, canAnswer } = condition;
   isolates += 1;
   const isolate = `deadline ${isolates}`;
   await live(isolate);
@@ -80,7 +87,7 @@ async function measure({ troubles, isWarm, canAnswer }: Condition): Promise<Meas
   try {
     const [{ wrong, times, byModel }, slowestMs] = await besideSamples(
       () => live(isolate),
-      () => predictions(isolate, canAnswer),
+      () => predictions(isolate, condition),
     );
     if (canAnswer && byModel === 0) wrong.push('the model has not answered');
     const sorted = times.toSorted((a, b) => a - b);
@@ -93,11 +100,19 @@ async function measure({ troubles, isWarm, canAnswer }: Condition): Promise<Meas
   }
 }
 
+const VERBS = { late: 'are late', hang: 'hang', fail: 'fail' };
 const CONDITIONS: readonly (readonly [string, Condition])[] = [
   ['no peer is in trouble', { troubles: {}, isWarm: true, canAnswer: true }],
-  ['the features are late', { troubles: { 'feature-shard': 'late' }, isWarm: true, canAnswer: false }],
-  ['the features hang', { troubles: { 'feature-shard': 'hang' }, isWarm: true, canAnswer: false }],
-  ['the features fail', { troubles: { 'feature-shard': 'fail' }, isWarm: true, canAnswer: false }],
+  ...(['late', 'hang', 'fail'] as const).flatMap((how): (readonly [string, Condition])[] => {
+    const condition = { troubles: { 'feature-shard': how }, isWarm: true };
+    return [
+      [
+        `the features of a new customer ${VERBS[how]}`,
+        { ...condition, canAnswer: false, isOfStrangers: true },
+      ],
+      [`features ${VERBS[how]} that the isolate has in memory`, { ...condition, canAnswer: true }],
+    ];
+  }),
   ['R2 hangs before a load', { troubles: { artifacts: 'hang' }, isWarm: false, canAnswer: false }],
   ['R2 fails before a load', { troubles: { artifacts: 'fail' }, isWarm: false, canAnswer: false }],
   ['R2 hangs after a load', { troubles: { artifacts: 'hang' }, isWarm: true, canAnswer: true }],

@@ -71,12 +71,15 @@ it('a stale answer of the path stands in while the features hang, and is not kep
   });
 });
 
-it('popularity ranks while the features hang or fail', async () => {
+it('popularity ranks while the features hang or fail, unless those in memory are current', async () => {
   const isolate = 'popularity';
   const request = { key: 'C1', items: ['OTHER-1', '10001A'] };
-  expect(await ask(isolate, ['POST', '/v1/predictions/ranker', request])).toMatchObject({
-    ...{ status: 200, header: null, body: { source: 'model' } },
-  });
+  const byModel = { status: 200, header: null, body: { source: 'model' } };
+  expect(await ask(isolate, ['POST', '/v1/predictions/ranker', request])).toMatchObject(byModel);
+  await client.trouble({ 'feature-shard': 'hang' });
+  expect(await ask(isolate, ['POST', '/v1/predictions/ranker', request, DEADLINE])).toMatchObject(byModel);
+  await client.trouble({});
+  await invalidate(isolate);
   for (const [trouble, reason] of [
     ['hang', '(deadline_exceeded|features_unavailable)'],
     ['fail', 'features_unavailable'],

@@ -2,7 +2,7 @@ import { DurableObject } from 'cloudflare:workers';
 import type { ClockMoment } from '../../src/define/view.ts';
 import type { RelayPorts } from '../../src/pipeline/relay.ts';
 import { Sweeper } from '../../src/pipeline/relay.ts';
-import { systemNow, withTimeout } from '../../src/platform/clock.ts';
+import { systemNow, type Time } from '../../src/platform/clock.ts';
 import { log } from '../../src/platform/logger.ts';
 import { Backfill } from './backfill.ts';
 
@@ -55,6 +55,8 @@ export interface OutboxRelayPorts {
   readonly backfill: (isForced: boolean) => Promise<boolean>;
   /** Opens a pass over the outbox at the root clock; the returned function closes it. */
   readonly openPass: () => Promise<() => Promise<void>>;
+  /** Ends the wait of a caller, never the sweep. */
+  readonly withTimeout: Time['withTimeout'];
 }
 
 /**
@@ -64,6 +66,7 @@ export interface OutboxRelayPorts {
 export class OutboxRelay extends DurableObject {
   readonly #sweeper: Sweeper;
   readonly #backfill: Backfill;
+  readonly #withTimeout: Time['withTimeout'];
   readonly #startedAtMs = systemNow();
   #cronAtMs: number | null = null;
   #failures = 0;
@@ -72,6 +75,7 @@ export class OutboxRelay extends DurableObject {
     super(ctx, env);
     this.#sweeper = new Sweeper(ports);
     this.#backfill = new Backfill(ports.backfill);
+    this.#withTimeout = ports.withTimeout;
   }
 
   /** Schedules a sweep, which runs even if the caller dies. Call it before a commit. */
@@ -102,7 +106,7 @@ export class OutboxRelay extends DurableObject {
   async #inStep(work: Promise<unknown>): Promise<boolean> {
     const before = this.#sweeper.relayed;
     try {
-      await withTimeout(work, STEP_MS, () => new StepEnded());
+      await this.#withTimeout(work, STEP_MS, () => new StepEnded());
     } catch (error) {
       if (!(error instanceof StepEnded)) throw error;
       // The alarm repeats a sweep that fails later.

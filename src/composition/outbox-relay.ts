@@ -3,6 +3,7 @@ import { OUTBOX } from '../cache/clock/sources.ts';
 import type { Catalog } from '../define/catalog.ts';
 import { publishChanges } from '../pipeline/publish.ts';
 import type { RelayPorts } from '../pipeline/relay.ts';
+import { withTimeout } from '../platform/clock.ts';
 import { NO_SPAN, type Span, within } from '../platform/tracing/span.ts';
 import type { KeepAlive } from '../platform/tracing/tracing.ts';
 import { LANES } from '../storage/lane.ts';
@@ -40,6 +41,7 @@ export function outboxRelayPorts(
       const pass = await rootClock(env).openPass(OUTBOX);
       return async () => await rootClock(env).closePass(pass);
     },
+    withTimeout,
   };
 }
 

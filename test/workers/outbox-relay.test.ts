@@ -1,8 +1,10 @@
 import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
-import { expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
 import { OutboxRelay } from '../../durable-objects/outbox-relay/object.ts';
+import { withTimeout } from '../../src/platform/clock.ts';
 import type { PendingChange } from '../../src/storage/postgres/outbox.ts';
+import { ManualTime } from '../support/workers/manual-time.ts';
 
 /** No database listens in these tests, so every sweep fails: what has to hold then is that none is forgotten. */
 
@@ -44,6 +46,7 @@ it('rings once more after an alarm that may have come before the commit of a cal
         isRefused: () => false,
         backfill: async () => false,
         openPass: async () => async () => undefined,
+        withTimeout,
       });
     /** The alarm fires and finds nothing; whether another one follows. */
     const ring = async (object: OutboxRelay) => {
@@ -87,112 +90,103 @@ it('remembers when the cron last called, and whether its alarm fails', async () 
 it('a long sweep is answered step by step while it makes progress, and goes on', async () => {
   const relay = env.OUTBOX_RELAY.getByName('fourth');
   await runInDurableObject(relay, async (_, state) => {
-    vi.useFakeTimers();
-    try {
-      // Three full passes of 6 s each, and one that finds the rest.
-      let pending = 4;
-      const readPending = async () => {
-        await new Promise((resolve) => setTimeout(resolve, 6_000));
-        pending -= 1;
-        const isFull = pending > 0;
-        const change = { outboxId: 10 - pending, lane: 'live', tags: ['a:1'] } as unknown as PendingChange;
-        return { changes: [change], isFull, newestId: 100 };
-      };
-      const object = new OutboxRelay(state, env, {
-        relay: () => ({
-          readPending,
-          invalidate: async () => ({ epoch: 'e', seq: 1 }),
-          publish: async () => undefined,
-          markRelayed: async () => undefined,
-        }),
-        isRefused: () => false,
-        backfill: async () => false,
-        openPass: async () => async () => undefined,
-      });
-      const first = object.sweepStep();
-      await vi.advanceTimersByTimeAsync(10_000);
-      expect(await first).toEqual({ relayed: 1, isOver: false });
-      await vi.advanceTimersByTimeAsync(20_000);
-      const second = object.sweepStep();
-      await vi.advanceTimersByTimeAsync(6_000);
-      expect(await second).toEqual({ relayed: 1, isOver: true });
-      expect(pending).toBe(-1);
-    } finally {
-      vi.useRealTimers();
-    }
+    const time = new ManualTime();
+    // Three full passes of 6 s each, and one that finds the rest.
+    let pending = 4;
+    const readPending = async () => {
+      await time.sleep(6_000);
+      pending -= 1;
+      const isFull = pending > 0;
+      const change = { outboxId: 10 - pending, lane: 'live', tags: ['a:1'] } as unknown as PendingChange;
+      return { changes: [change], isFull, newestId: 100 };
+    };
+    const object = new OutboxRelay(state, env, {
+      relay: () => ({
+        readPending,
+        invalidate: async () => ({ epoch: 'e', seq: 1 }),
+        publish: async () => undefined,
+        markRelayed: async () => undefined,
+      }),
+      isRefused: () => false,
+      backfill: async () => false,
+      openPass: async () => async () => undefined,
+      withTimeout: time.withTimeout,
+    });
+    const first = object.sweepStep();
+    await time.pass(10_000);
+    expect(await first).toEqual({ relayed: 1, isOver: false });
+    await time.pass(20_000);
+    const second = object.sweepStep();
+    await time.pass(6_000);
+    expect(await second).toEqual({ relayed: 1, isOver: true });
+    expect(pending).toBe(-1);
   });
 });
 
 it('a sweep without progress is waited for, and its failure is told', async () => {
   const relay = env.OUTBOX_RELAY.getByName('fifth');
   await runInDurableObject(relay, async (_, state) => {
-    vi.useFakeTimers();
-    try {
-      const object = new OutboxRelay(state, env, {
-        relay: () => ({
-          readPending: async () => {
-            await new Promise((resolve) => setTimeout(resolve, 25_000));
-            throw new Error('The database is away.');
-          },
-          invalidate: async () => ({ epoch: 'e', seq: 1 }),
-          publish: async () => undefined,
-          markRelayed: async () => undefined,
-        }),
-        isRefused: () => false,
-        backfill: async () => false,
-        openPass: async () => async () => undefined,
-      });
-      const failing = expect(object.sweepStep()).rejects.toThrow('The database is away.');
-      await vi.advanceTimersByTimeAsync(25_000);
-      await failing;
-    } finally {
-      vi.useRealTimers();
-    }
+    const time = new ManualTime();
+    const object = new OutboxRelay(state, env, {
+      relay: () => ({
+        readPending: async () => {
+          await time.sleep(25_000);
+          throw new Error('The database is away.');
+        },
+        invalidate: async () => ({ epoch: 'e', seq: 1 }),
+        publish: async () => undefined,
+        markRelayed: async () => undefined,
+      }),
+      isRefused: () => false,
+      backfill: async () => false,
+      openPass: async () => async () => undefined,
+      withTimeout: time.withTimeout,
+    });
+    const failing = expect(object.sweepStep()).rejects.toThrow('The database is away.');
+    await time.pass(25_000);
+    await failing;
   });
 });
 
 it('a heartbeat is answered after a step of a long sweep, and moves the watermark at the end of the sweep', async () => {
   const relay = env.OUTBOX_RELAY.getByName('sixth');
   await runInDurableObject(relay, async (_, state) => {
-    vi.useFakeTimers();
-    try {
-      let pending = 3;
-      let isClosed = false;
-      const object = new OutboxRelay(state, env, {
-        relay: () => ({
-          readPending: async () => {
-            await new Promise((resolve) => setTimeout(resolve, 6_000));
-            pending -= 1;
-            const change = {
-              outboxId: 10 - pending,
-              lane: 'live',
-              tags: ['a:1'],
-            } as unknown as PendingChange;
-            return { changes: [change], isFull: pending > 0, newestId: 100 };
-          },
-          invalidate: async () => ({ epoch: 'e', seq: 1 }),
-          publish: async () => undefined,
-          markRelayed: async () => undefined,
-        }),
-        isRefused: () => false,
-        backfill: async () => false,
-        openPass: async () => async () => {
-          isClosed = true;
+    const time = new ManualTime();
+    let pending = 3;
+    let isClosed = false;
+    const object = new OutboxRelay(state, env, {
+      relay: () => ({
+        readPending: async () => {
+          await time.sleep(6_000);
+          pending -= 1;
+          const change = {
+            outboxId: 10 - pending,
+            lane: 'live',
+            tags: ['a:1'],
+          } as unknown as PendingChange;
+          return { changes: [change], isFull: pending > 0, newestId: 100 };
         },
-      });
-      let isAnswered = false;
-      const beating = object.heartbeat().then(() => {
-        isAnswered = true;
-      });
-      await vi.advanceTimersByTimeAsync(9_000);
-      expect(isAnswered).toBe(false);
-      await vi.advanceTimersByTimeAsync(1_000);
-      await beating;
-      expect([isClosed, pending]).toEqual([false, 2]);
-      await vi.advanceTimersByTimeAsync(8_000);
-      expect([isClosed, pending]).toEqual([true, 0]);
-    } finally {
-      vi.useRealTimers();
-    }
+        invalidate: async () => ({ epoch: 'e', seq: 1 }),
+        publish: async () => undefined,
+        markRelayed: async () => undefined,
+      }),
+      isRefused: () => false,
+      backfill: async () => false,
+      openPass: async () => async () => {
+        isClosed = true;
+      },
+      withTimeout: time.withTimeout,
+    });
+    let isAnswered = false;
+    const beating = object.heartbeat().then(() => {
+      isAnswered = true;
+    });
+    await time.pass(9_000);
+    expect(isAnswered).toBe(false);
+    await time.pass(1_000);
+    await beating;
+    expect([isClosed, pending]).toEqual([false, 2]);
+    await time.pass(8_000);
+    expect([isClosed, pending]).toEqual([true, 0]);
   });
 });

@@ -3,6 +3,7 @@ import { env } from 'cloudflare:workers';
 import { expect, it } from 'vitest';
 import { KafkaSource, type SourceOf } from '../../durable-objects/kafka-source/object.ts';
 import { OutboxRelay } from '../../durable-objects/outbox-relay/object.ts';
+import { withTimeout } from '../../src/platform/clock.ts';
 import type { KafkaRecord } from '../../src/storage/kafka.ts';
 import { CountedStorage } from '../support/worker/counted-storage.ts';
 
@@ -99,6 +100,7 @@ it('lets OutboxRelay write a row for an alarm, one more if it was armed again, a
       isRefused: () => false,
       backfill: async () => false,
       openPass: async () => async () => undefined,
+      withTimeout,
     };
     const { object, step } = countedObject(new OutboxRelay(state, env, ports), state);
     await state.storage.deleteAlarm();

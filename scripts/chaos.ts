@@ -7,7 +7,7 @@ import { cpus, loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { seededRandom } from '../src/platform/random.ts';
 import { moodBundle } from '../test/support/models/outside.ts';
-import type { Experiment } from './chaos/experiment.ts';
+import type { Experiment, LeftOut } from './chaos/experiment.ts';
 import { EXPERIMENTS, feasible } from './chaos/experiments.ts';
 import { Load, type Shape, USUAL_SHARES } from './chaos/load.ts';
 import { postgresPrograms } from './chaos/postgres-server.ts';
@@ -15,7 +15,7 @@ import { asLines, asMarkdown, holds, type Run, summaryOf } from './chaos/report.
 import { type Result, runExperiment } from './chaos/run.ts';
 import { type ChaosStack, startChaosStack } from './chaos/stack.ts';
 import { nearest, readOptions, UsageError } from './command-line/options.ts';
-import { runCommand } from './command-line/run.ts';
+import { describeError, runCommand } from './command-line/run.ts';
 import { wholeNumberOf } from './command-line/values.ts';
 import { History } from './verify/history.ts';
 
@@ -129,7 +129,13 @@ async function saturationOf(stack: ChaosStack, seed: number): Promise<number> {
   return perSecond;
 }
 
-async function run({ only, seconds, seed, isJson, isEmbedded }: Options): Promise<Run> {
+async function run({
+  only,
+  seconds,
+  seed,
+  isJson,
+  isEmbedded,
+}: Options): Promise<Run & { readonly failures: number }> {
   const startedAt = new Date();
   const begunMs = performance.now();
   const tell = (line: string) => (isJson ? console.error(line) : console.log(line));
@@ -146,16 +152,22 @@ async function run({ only, seconds, seed, isJson, isEmbedded }: Options): Promis
       `${database.kind}; ${Math.round(saturation)} requests a second at most, load ${Math.round(shape.perSecond)}; ${loadText()}`,
     );
     const results: Result[] = [];
+    const failed: LeftOut[] = [];
     for (const experiment of experiments.filter(wanted)) {
-      const result = await runExperiment({ stack, random: seededRandom(seed), shape, seconds }, experiment);
-      results.push(result);
-      for (const line of asLines(result)) tell(line);
+      const context = { stack, random: seededRandom(seed), shape, seconds };
+      const result = await runExperiment(context, experiment).catch(describeError);
+      if (typeof result === 'string') failed.push({ name: experiment.name, reason: `it failed: ${result}` });
+      else results.push(result);
+      for (const line of typeof result === 'string'
+        ? [`failed        ${experiment.name}: ${result}`]
+        : asLines(result))
+        tell(line);
     }
     const circumstances = {
       ...{ startedAt: startedAt.toISOString(), machine: machineText(), database: database.kind },
       ...{ seed, seconds, saturation, load: shape.perSecond, tookMs: performance.now() - begunMs },
     };
-    return { circumstances, results, leftOut };
+    return { circumstances, results, leftOut: [...failed, ...leftOut], failures: failed.length };
   } finally {
     await stack.close();
   }
@@ -182,5 +194,5 @@ await runCommand(async () => {
   if (options.reportPath !== undefined) writeFileSync(options.reportPath, asMarkdown(made));
   if (options.isJson) console.log(JSON.stringify(made, null, 2));
   else console.log(summaryOf(made));
-  return made.results.length > 0 && made.results.every(holds) ? 0 : 1;
+  return made.failures === 0 && made.results.length > 0 && made.results.every(holds) ? 0 : 1;
 });

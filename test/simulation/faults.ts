@@ -37,7 +37,7 @@ function fault(name: string, seedsMax: number, file: string, from: string, to: s
   return { name, seedsMax, edits: [{ file, from, to }] };
 }
 
-const FILLED_WITH = 'entry: await toEntry(loaded, request, { epoch, stamp, fillMs, now }, ports),';
+const FILLED_WITH = 'entry: await entryOf(loaded, request, { epoch, stamp, fillMs, now }, ports),';
 const MIRROR_NOW =
   'epoch: ports.follower.mirror.clock.epoch, stamp: ports.follower.mirror.clock.seq, fillMs, now';
 
@@ -48,7 +48,7 @@ export const FAULTS: readonly Fault[] = [
     FEW,
     READ_THROUGH,
     FILLED_WITH,
-    `entry: await toEntry(loaded, request, { ${MIRROR_NOW} }, ports),`,
+    `entry: await entryOf(loaded, request, { ${MIRROR_NOW} }, ports),`,
   ),
   fault(
     'the stamp is taken when the entry is written',
@@ -168,7 +168,7 @@ export const FAULTS: readonly Fault[] = [
   fault(
     'a negative entry lacks the tag of what would make it appear',
     FEW,
-    READ_THROUGH,
+    'src/cache/entry.ts',
     'tagHashes([...tags, ...purgeTags(view, purgeKey)])',
     'tagHashes([...(value === null ? [] : tags), ...purgeTags(view, purgeKey)])',
   ),

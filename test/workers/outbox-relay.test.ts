@@ -6,6 +6,18 @@ import { withTimeout } from '../../src/platform/clock.ts';
 import type { PendingChange } from '../../src/storage/postgres/outbox.ts';
 import { ManualTime } from '../support/workers/manual-time.ts';
 
+/** A relay that relays what it is given. */
+const RELAYS = {
+  invalidate: async () => ({ epoch: 'e', seq: 1 }),
+  publish: async () => undefined,
+  markRelayed: async () => undefined,
+};
+const USUAL = {
+  isRefused: () => false,
+  backfill: async () => false,
+  openPass: async () => async () => undefined,
+};
+
 /** No database listens in these tests, so every sweep fails: what has to hold then is that none is forgotten. */
 
 it('retries with growing delays while the database is unavailable', async () => {
@@ -39,13 +51,9 @@ it('rings once more after an alarm that may have come before the commit of a cal
       new OutboxRelay(state, env, {
         relay: () => ({
           readPending: async () => ({ changes: [], isFull: false, newestId: undefined }),
-          invalidate: async () => ({ epoch: 'e', seq: 1 }),
-          publish: async () => undefined,
-          markRelayed: async () => undefined,
+          ...RELAYS,
         }),
-        isRefused: () => false,
-        backfill: async () => false,
-        openPass: async () => async () => undefined,
+        ...USUAL,
         withTimeout,
       });
     /** The alarm fires and finds nothing; whether another one follows. */
@@ -103,13 +111,9 @@ it('a long sweep is answered step by step while it makes progress, and goes on',
     const object = new OutboxRelay(state, env, {
       relay: () => ({
         readPending,
-        invalidate: async () => ({ epoch: 'e', seq: 1 }),
-        publish: async () => undefined,
-        markRelayed: async () => undefined,
+        ...RELAYS,
       }),
-      isRefused: () => false,
-      backfill: async () => false,
-      openPass: async () => async () => undefined,
+      ...USUAL,
       withTimeout: time.withTimeout,
     });
     const first = object.sweepStep();
@@ -133,13 +137,9 @@ it('a sweep without progress is waited for, and its failure is told', async () =
           await time.sleep(25_000);
           throw new Error('The database is away.');
         },
-        invalidate: async () => ({ epoch: 'e', seq: 1 }),
-        publish: async () => undefined,
-        markRelayed: async () => undefined,
+        ...RELAYS,
       }),
-      isRefused: () => false,
-      backfill: async () => false,
-      openPass: async () => async () => undefined,
+      ...USUAL,
       withTimeout: time.withTimeout,
     });
     const failing = expect(object.sweepStep()).rejects.toThrow('The database is away.');
@@ -166,12 +166,9 @@ it('a heartbeat is answered after a step of a long sweep, and moves the watermar
           } as unknown as PendingChange;
           return { changes: [change], isFull: pending > 0, newestId: 100 };
         },
-        invalidate: async () => ({ epoch: 'e', seq: 1 }),
-        publish: async () => undefined,
-        markRelayed: async () => undefined,
+        ...RELAYS,
       }),
-      isRefused: () => false,
-      backfill: async () => false,
+      ...USUAL,
       openPass: async () => async () => {
         isClosed = true;
       },
